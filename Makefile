@@ -1,0 +1,53 @@
+# Works on a fresh clone with nothing but make and Python 3.10 or later.
+#
+#   make demo     export, compile, verify and benchmark MobileNetV2 for rpi4 and for this machine
+#   make test     lint, type-check and run every test
+#   make lint     ruff and mypy only
+#   make format   rewrite the Python files in the project's format
+#   make clean    remove what the targets above made, the environment too
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/installed
+SOURCES := spec models schedules compiler deploy edgewright tests examples benchmarks .ci
+
+.PHONY: demo test lint format clean environment emulator compilers
+.DELETE_ON_ERROR:
+
+demo: environment emulator
+	$(BIN)/python examples/demo.py
+
+test: environment emulator compilers lint
+	$(BIN)/python -m pytest -n 2 tests
+
+lint: environment
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/python .ci/link_tree.py build/tree
+	$(BIN)/mypy
+
+format: environment
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+clean:
+	rm -rf $(VENV) build dist .demo edgewright.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment: $(STAMP)
+
+# Made once; again when a dependency changes.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Edgewright needs Python 3.10 or later: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python cannot make environments: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,test]'
+	@touch $@
+
+# System packages: installed where we may, else it is said how. Never fails: what needs them says so.
+emulator:
+	@sh .ci/system_package.sh qemu-aarch64-static qemu-user-static "to verify bundles for ARM boards on this machine"
+
+compilers:
+	@sh .ci/system_package.sh gcc "gcc libc6-dev" "to test the C runtime under sanitizers"

@@ -1,0 +1,285 @@
+"""A prepared model to machine code, a memory plan, C and weights."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgewright.compiler.kernel_use import KernelUse
+from edgewright.compiler.options import Options
+from edgewright.spec.errors import UsageError
+from edgewright.spec.progress import Progress, silent
+from edgewright.spec.target import Target
+from edgewright.spec.tensor import TensorSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgewright.compiler.program import Program
+    from edgewright.compiler.relax_passes.assign_kernels import Assigned
+
+__all__ = ["Compiled", "Step", "lower"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One launch of one kernel.
+
+    Attributes:
+        index: position in the program.
+        name: the first ONNX node that it computes.
+        op: the operator, in Relax's words.
+        kernel: the kernel's name.
+        tasks: how many pieces the runtime may share among threads.
+        macs: multiply-accumulates of the direct algorithm; 0 where it is no convolution or product.
+        nodes: all ONNX nodes that it computes.
+        outputs: ONNX tensors that its outputs hold; empty for tensors inside a fused operator.
+        reason: why this kernel.
+        declined: which kernel families declined, and why.
+    """
+
+    index: int
+    name: str
+    op: str
+    kernel: str
+    tasks: int
+    macs: int
+    nodes: tuple[str, ...]
+    outputs: tuple[str, ...]
+    reason: str
+    declined: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What the compiler makes of a model; ``edgewright.deploy.bundle`` links it.
+
+    Attributes:
+        name: a C identifier.
+        inputs: what the model takes, in order.
+        outputs: what it gives, in order.
+        objects: relocatable ELF objects by file name.
+        sources: C sources and headers by file name.
+        weights: the bytes of ``weights.bin``.
+        steps: kernel launches, in order.
+        arena_bytes: memory of all intermediate tensors.
+        scratch_bytes: scratch memory of one thread.
+        peak_live_bytes: the largest sum of intermediate tensors alive at once.
+        stage_seconds: wall time of each stage.
+    """
+
+    name: str
+    target: Target
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    objects: dict[str, bytes]
+    sources: dict[str, str]
+    weights: bytes
+    steps: tuple[Step, ...]
+    arena_bytes: int
+    scratch_bytes: int
+    peak_live_bytes: int
+    stage_seconds: dict[str, float]
+
+
+def lower(
+    model: onnx.ModelProto,
+    target: Target,
+    *,
+    name: str,
+    options: Options | None = None,
+    progress: Progress = silent,
+) -> Compiled:
+    """Lower a prepared model: import, choose, lower, plan, emit.
+
+    Args:
+        model: static shapes; see ``edgewright.compiler.onnx_passes.prepare``.
+        target: the core to compile for.
+        name: the model's name, a C identifier.
+        options: what the user asks for.
+        progress: told of each stage.
+
+    Raises:
+        TargetError: LLVM does not know the CPU or a feature.
+        UsageError: no kernel uses the algorithm that the options force.
+        UnsupportedModelError: an operator cannot be lowered.
+    """
+    from edgewright.compiler.build import build_objects, check_target
+    from edgewright.compiler.emit_c import emit_header, emit_model
+    from edgewright.compiler.import_model import import_model
+    from edgewright.compiler.memory_plan import plan_memory
+    from edgewright.compiler.relax_passes.assign_kernels import assign_kernels
+
+    options = options or Options()
+    clock = _Clock(progress)
+    with clock.stage("import"):
+        check_target(target)
+        imported = import_model(model)
+    with clock.stage("choose"):
+        assigned = assign_kernels(imported, target, _limits(options))
+    with clock.stage("lower"):
+        lowered = _lowered(assigned, target, name)
+        program = lowered.program
+    with clock.stage("plan"):
+        plan = plan_memory(program.launches)
+        steps = _steps(assigned, lowered)
+    with clock.stage("build"):
+        objects = build_objects(program.kernels, target)
+    with clock.stage("emit"):
+        inputs, outputs = _specs(model.graph.input), _specs(model.graph.output)
+        sources = {
+            f"{name}.h": emit_header(name, inputs, outputs, plan),
+            "model.c": emit_model(
+                name, program, plan, steps, inputs, outputs, embed_weights=options.embed_weights
+            ),
+        }
+    return Compiled(
+        name=name,
+        target=target,
+        inputs=inputs,
+        outputs=outputs,
+        objects=objects,
+        sources=sources,
+        weights=bytes(program.weights),
+        steps=tuple(steps),
+        arena_bytes=plan.arena_bytes,
+        scratch_bytes=plan.scratch_bytes,
+        peak_live_bytes=plan.peak_live_bytes,
+        stage_seconds=clock.seconds,
+    )
+
+
+class _Clock:
+    """Times the stages and tells the caller of each."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        self.progress(name, 0.0)
+        yield
+        self.seconds[name] = time.perf_counter() - start
+        self.progress(name, 1.0)
+
+
+def _limits(options: Options) -> Any:
+    from edgewright.schedules.kernel import Limits
+    from edgewright.schedules.select import CONV_ALGORITHMS
+
+    if options.conv_algorithm != "auto" and options.conv_algorithm not in CONV_ALGORITHMS:
+        raise UsageError(
+            f"no kernel computes a convolution by '{options.conv_algorithm}'",
+            rule=f"This version has {', '.join(CONV_ALGORITHMS)}.",
+            remedy="Leave --conv-algorithm at auto, or name one of these.",
+        )
+    return Limits(options.conv_algorithm, options.max_error, options.max_workspace_bytes)
+
+
+@dataclass(frozen=True)
+class _Lowered:
+    """The launches; the rule and the ONNX nodes of each kernel that is not ours."""
+
+    program: Program
+    rules: dict[str, str]
+    nodes: dict[str, tuple[str, ...]]
+
+
+def _lowered(assigned: Assigned, target: Target, name: str) -> _Lowered:
+    import tvm
+
+    from edgewright.compiler.pipeline import legalize_passes
+    from edgewright.compiler.program import read_program
+    from edgewright.schedules.rules import schedule_prim_func
+
+    module = assigned.module
+    nodes: dict[str, tuple[str, ...]] = {}
+    with tvm.target.Target(target.tvm_dict()):
+        for tvm_pass in legalize_passes():
+            module = tvm_pass(module)
+            if tvm_pass.info.name == "FuseOps":
+                nodes = _fused_nodes(module, assigned.nodes)
+    rules: dict[str, str] = {}
+
+    def schedule(kernel: str, func: Any) -> Any:
+        if kernel in assigned.kernels:
+            return func
+        scheduled = schedule_prim_func(func, target)
+        rules[kernel] = scheduled.rule
+        return scheduled.func
+
+    return _Lowered(read_program(module, name, schedule), rules, nodes)
+
+
+def _fused_nodes(module: Any, nodes: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    """The ONNX nodes inside each function that FuseOps made.
+
+    FuseOps shares one function among equal groups, and keeps the names of the first: they are
+    given for functions that are called once only.
+    """
+    from tvm import relax
+
+    calls = Counter(
+        binding.value.op.name_hint
+        for block in module["main"].body.blocks
+        for binding in block.bindings
+        if hasattr(getattr(binding.value, "op", None), "name_hint")
+    )
+    found = {}
+    for name, func in module.functions.items():
+        if isinstance(func, relax.Function) and calls[name.name_hint] == 1:
+            inner = [b.var.name for block in func.body.blocks for b in block.bindings]
+            found[name.name_hint] = tuple(nodes[n] for n in inner if n in nodes)
+    return found
+
+
+def _steps(assigned: Assigned, lowered: _Lowered) -> list[Step]:
+    steps: list[Step] = []
+    for launch in lowered.program.launches:
+        nodes = lowered.nodes.get(launch.kernel, ())
+        if launch.result in assigned.nodes:
+            nodes = (assigned.nodes[launch.result],)
+        rule = lowered.rules.get(launch.kernel)
+        use = assigned.uses.get(launch.result) or KernelUse(
+            op=launch.kernel or "copy",
+            nodes=nodes,
+            outputs=(),
+            macs=0,
+            reason=f"scheduled by the rule {rule}" if rule else "a copy",
+            declined=(),
+        )
+        for tasks in launch.tasks:
+            steps.append(
+                Step(
+                    index=len(steps),
+                    name=use.nodes[0] if use.nodes else launch.kernel or launch.result,
+                    op=use.op,
+                    kernel=launch.kernel or "copy",
+                    tasks=tasks,
+                    macs=use.macs,
+                    nodes=use.nodes,
+                    outputs=use.outputs,
+                    reason=use.reason,
+                    declined=use.declined,
+                )
+            )
+    return steps
+
+
+def _specs(values: Any) -> tuple[TensorSpec, ...]:
+    import onnx
+
+    return tuple(
+        TensorSpec(
+            value.name,
+            tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim),
+            str(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)),
+        )
+        for value in values
+    )

@@ -1,0 +1,189 @@
+"""The straight-line program, launches of kernels on tensors, read off the lowered Relax."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tvm import ir, relax
+
+from edgewright.compiler.relax_passes.fuse_epilogues import op_name
+from edgewright.compiler.tir_passes.split_phases import split_phases
+from edgewright.spec.errors import UnsupportedModelError
+from edgewright.spec.tensor import ITEM_BYTES
+
+__all__ = ["ALIGNMENT_BYTES", "Launch", "Program", "Tensor", "read_program"]
+
+#: Alignment of every tensor in the arena and the weights; EW_ALIGNMENT_BYTES of the runtime.
+ALIGNMENT_BYTES = 64
+
+
+@dataclass
+class Tensor:
+    """Memory that kernels read or write.
+
+    Attributes:
+        kind: ``input``, ``output``, ``weight`` or ``arena``.
+        index: which input or output; byte offset of a weight.
+        size_bytes: its size.
+    """
+
+    kind: str
+    index: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One kernel on its tensors.
+
+    Attributes:
+        result: name of the Relax variable its first output was bound to.
+        kernel: the PrimFunc's name in the module; empty for a copy.
+        symbols: one C symbol for each of the kernel's phases.
+        tasks: number of tasks of each phase.
+        reads: tensors read, in the order of the kernel's parameters.
+        writes: tensors written, after them.
+        intermediates: tensors that live inside this launch only, last of the parameters.
+        scratch_bytes: scratch memory of one thread.
+    """
+
+    result: str
+    kernel: str
+    symbols: tuple[str, ...]
+    tasks: tuple[int, ...]
+    reads: tuple[Tensor, ...]
+    writes: tuple[Tensor, ...]
+    intermediates: tuple[Tensor, ...] = ()
+    scratch_bytes: int = 0
+
+
+@dataclass
+class Program:
+    """Launches in order, with what they need.
+
+    Attributes:
+        launches: to be run one after the other.
+        kernels: the phases' PrimFuncs, by C symbol.
+        weights: all constants, each aligned to :data:`ALIGNMENT_BYTES`.
+    """
+
+    launches: list[Launch] = field(default_factory=list)
+    kernels: dict[str, Any] = field(default_factory=dict)
+    weights: bytearray = field(default_factory=bytearray)
+
+
+def read_program(module: Any, name: str, schedule: Callable[[str, Any], Any]) -> Program:
+    """Read the launches off a lowered module.
+
+    Args:
+        module: ``main`` is one dataflow block of ``call_tir`` and ``relax.reshape``.
+        name: the model's name; prefix of the kernels' C symbols.
+        schedule: gives the scheduled form of a PrimFunc, called once for each kernel.
+
+    Raises:
+        UnsupportedModelError: an operator could not be lowered to a kernel.
+    """
+    return _Reader(module, name, schedule).read()
+
+
+class _Reader:
+    def __init__(self, module: Any, name: str, schedule: Callable[[str, Any], Any]) -> None:
+        self.module = module
+        self.name = name
+        self.schedule = schedule
+        self.program = Program()
+        self.tensors: dict[Any, Any] = {}
+        self.constants: dict[bytes, Tensor] = {}
+        self.phases: dict[str, tuple[Any, tuple[str, ...], tuple[int, ...]]] = {}
+
+    def read(self) -> Program:
+        main = self.module["main"]
+        for index, param in enumerate(main.params):
+            self.tensors[param] = Tensor("input", index, _size_bytes(param.ty))
+        for block in main.body.blocks:
+            for binding in block.bindings:
+                self.tensors[binding.var] = self.bind(binding.var, binding.value)
+        self.return_outputs(self.value(main.body.body))
+        return self.program
+
+    def bind(self, var: Any, value: Any) -> Any:
+        """The tensor (or tuple of tensors) a binding stands for; emits a launch if it needs one."""
+        if op_name(value) == "relax.call_tir":
+            return self.launch(var, value)
+        if op_name(value) == "relax.reshape":
+            return self.value(value.args[0])
+        if isinstance(value, ir.Call):
+            raise UnsupportedModelError(
+                f"the operator {op_name(value) or value.op} (as {var.name}) has no kernel",
+                rule="Edgewright lowers operators with static shapes to compiled kernels only.",
+                remedy="Replace it in the model, or fix the shapes it depends on.",
+            )
+        return self.value(value)
+
+    def value(self, expr: Any) -> Any:
+        if isinstance(expr, relax.Tuple):
+            return tuple(self.value(item) for item in expr.fields)
+        if isinstance(expr, relax.TupleGetItem):
+            return self.value(expr.tuple_value)[expr.index]
+        if isinstance(expr, ir.GenericConst):
+            return self.constant(expr)
+        return self.tensors[expr]
+
+    def constant(self, expr: Any) -> Tensor:
+        """Equal constants share their bytes."""
+        array = expr.value.numpy()
+        key = hashlib.sha256(array.tobytes()).digest()
+        if key not in self.constants:
+            weights = self.program.weights
+            weights.extend(bytes(-len(weights) % ALIGNMENT_BYTES))
+            self.constants[key] = Tensor("weight", len(weights), array.nbytes)
+            weights.extend(array.tobytes())
+        return self.constants[key]
+
+    def launch(self, var: Any, call: Any) -> Any:
+        kernel = call.args[0].name_hint
+        phases, symbols, tasks = self.phases_of(kernel)
+        reads = tuple(self.value(arg) for arg in call.args[1].fields)
+        is_tuple = isinstance(call.ty_args[0], relax.TupleType)
+        types = list(call.ty_args[0].fields) if is_tuple else [call.ty_args[0]]
+        writes = tuple(Tensor("arena", -1, _size_bytes(ty)) for ty in types)
+        intermediates = tuple(
+            Tensor("arena", -1, math.prod(map(int, buffer.shape)) * ITEM_BYTES[str(buffer.dtype)])
+            for buffer in phases.intermediates
+        )
+        scratch = int((self.module[kernel].attrs or {}).get("edgewright.scratch_bytes", 0))
+        self.program.launches.append(
+            Launch(var.name, kernel, symbols, tasks, reads, writes, intermediates, scratch)
+        )
+        return writes if is_tuple else writes[0]
+
+    def phases_of(self, kernel: str) -> tuple[Any, tuple[str, ...], tuple[int, ...]]:
+        if kernel not in self.phases:
+            phases = split_phases(self.schedule(kernel, self.module[kernel]))
+            count = len(phases.prim_funcs)
+            base = f"{self.name}_k_{kernel}"
+            symbols = (base,) if count == 1 else tuple(f"{base}_p{i}" for i in range(count))
+            self.program.kernels.update(zip(symbols, phases.prim_funcs, strict=True))
+            tasks = tuple(int(func.body.block.body.extent) for func in phases.prim_funcs)
+            self.phases[kernel] = (phases, symbols, tasks)
+        return self.phases[kernel]
+
+    def return_outputs(self, returned: Any) -> None:
+        """Let the last kernel write each output in place, and copy what is no kernel's to write."""
+        outputs: Sequence[Any] = returned if isinstance(returned, tuple) else (returned,)
+        for index, tensor in enumerate(outputs):
+            if tensor.kind == "arena":
+                tensor.kind, tensor.index = "output", index
+            else:
+                copy = Tensor("output", index, tensor.size_bytes)
+                self.program.launches.append(
+                    Launch(f"output{index}", "", ("",), (1,), (tensor,), (copy,))
+                )
+
+
+def _size_bytes(ty: Any) -> int:
+    return math.prod(map(int, ty.shape)) * ITEM_BYTES[str(ty.dtype)]

@@ -1,0 +1,322 @@
+"""Replace operators by kernels of ours, with activations in the blocked layout between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tvm import ir, relax
+
+from edgewright.compiler.import_model import ImportedModel
+from edgewright.compiler.kernel_use import KernelUse
+from edgewright.compiler.relax_passes.fuse_epilogues import (
+    Fused,
+    fuse_epilogues,
+    op_name,
+    shape_of,
+)
+from edgewright.compiler.relax_passes.read_workload import (
+    conv2d_workload,
+    dense_workload,
+    pool2d_workload,
+)
+from edgewright.compiler.relax_passes.track_layout import TrackedTensors
+from edgewright.schedules.kernel import Kernel, Limits, Selection
+from edgewright.schedules.select import select_conv2d, select_dense, select_pool2d
+from edgewright.spec.target import Target
+
+__all__ = ["Assigned", "assign_kernels"]
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """A module whose heavy operators are calls of scheduled kernels.
+
+    Attributes:
+        module: operators left over are Relax operators still.
+        kernels: names of the functions that are scheduled already.
+        uses: by the name of the variable that a kernel's result is bound to.
+        nodes: ONNX node of each other variable, by name.
+    """
+
+    module: Any
+    kernels: frozenset[str]
+    uses: dict[str, KernelUse]
+    nodes: dict[str, str]
+
+
+def assign_kernels(imported: ImportedModel, target: Target, limits: Limits) -> Assigned:
+    """Assign a kernel to every operator that some kernel family takes.
+
+    Case 1: a convolution or matrix product with what ``fuse_epilogues`` fused behind it.
+    Case 2: 2-d pooling, global pooling included.
+    Case 3: elementwise operators and channel concatenation run in the blocked layout where an
+    operand already has it.
+    Case 4: everything else stays as it is, on the plain layout.
+    """
+    return _Assignment(imported, target, limits).run()
+
+
+class _Assignment:
+    """The rewriting of one function, binding by binding."""
+
+    def __init__(self, imported: ImportedModel, target: Target, limits: Limits) -> None:
+        self.imported = imported
+        self.target = target
+        self.limits = limits
+        self.bb = relax.BlockBuilder()
+        self.tensors = TrackedTensors(self.bb, target, self.convert_layout)
+        self.kernels: dict[str, Any] = {}
+        self.values = {b.var: b.value for b in imported.module["main"].body.blocks[0].bindings}
+        self.emitted = 0
+        self.uses: dict[str, KernelUse] = {}
+        self.nodes: dict[str, str] = {}
+
+    def run(self) -> Assigned:
+        main = self.imported.module["main"]
+        for name, func in self.imported.module.functions.items():
+            if name.name_hint != "main":
+                self.bb.add_func(func, name.name_hint)
+        (block,) = main.body.blocks
+        bindings = list(block.bindings)
+        result = main.body.body
+        outputs = list(result.fields) if isinstance(result, relax.Tuple) else [result]
+        chains = fuse_epilogues(bindings, outputs, self.imported.activations)
+        inside = {member for chain in chains.values() for member in chain.members}
+        params = [relax.Var(param.name, param.ty) for param in main.params]
+        with self.bb.function("main", params):
+            with self.bb.dataflow():
+                for old, new in zip(main.params, params, strict=True):
+                    self.tensors.put_plain(old, new)
+                for binding in bindings:
+                    if binding.var in chains:
+                        self.assign_chain(chains[binding.var])
+                    elif binding.var not in inside:
+                        self.assign_other(binding.var, binding.value)
+                returned = [self.tensors.plain(output) for output in outputs]
+                if isinstance(result, relax.Tuple):
+                    final = self.bb.emit_output(relax.Tuple(returned))
+                else:
+                    final = self.bb.emit_output(returned[0])
+            self.bb.emit_func_output(final)
+        return Assigned(self.bb.get(), frozenset(self.kernels), self.uses, self.nodes)
+
+    def call_kernel(self, kernel: Kernel, args: list[Any], shape: tuple[int, ...]) -> Any:
+        """Emit a call of a kernel; equal names share one function."""
+        if kernel.name not in self.kernels:
+            func = kernel.prim_func.with_attr("global_symbol", kernel.name)
+            if kernel.scratch_bytes:
+                func = func.with_attr("edgewright.scratch_bytes", kernel.scratch_bytes)
+            self.kernels[kernel.name] = self.bb.add_func(func, kernel.name)
+        out_type = relax.TensorType(shape, "float32")
+        call = relax.call_tir(self.kernels[kernel.name], args, out_type)
+        return self.emit(call)
+
+    def convert_layout(self, kernel: Kernel, args: list[Any], shape: tuple[int, ...]) -> Any:
+        """Emit a change of layout."""
+        result = self.call_kernel(kernel, args, shape)
+        self.uses[result.name] = KernelUse("layout", (), (), 0, kernel.reason, ())
+        return result
+
+    def record(
+        self, result: Any, var: Any, op: str, nodes: list[str], macs: int, chosen: Selection
+    ) -> None:
+        """Keep what a kernel was chosen for, and why; ``var`` is what its result was."""
+        assert chosen.kernel is not None
+        self.uses[result.name] = KernelUse(
+            op,
+            tuple(dict.fromkeys(nodes)),
+            self.imported.tensors.get(self.imported.nodes.get(var, ""), ()),
+            macs,
+            chosen.kernel.reason,
+            tuple(str(declined) for declined in chosen.declined),
+        )
+
+    # -- convolutions and matrix products -------------------------------------------------------
+
+    def assign_chain(self, chain: Fused) -> None:
+        """Call the fused kernel, or a kernel of less, or leave the operators as they are."""
+        is_conv = op_name(chain.call) == "relax.nn.conv2d"
+        assign = self.assign_conv2d if is_conv else self.assign_dense
+        if assign(chain):
+            return
+        if chain.activation is not None and len(chain.members) > 1:
+            # The activation may be what no family takes: try without it, then apply it alone.
+            shorter = self.without_activation(chain)
+            if shorter is not None and assign(shorter):
+                for member in chain.members[len(shorter.members) :]:
+                    self.assign_other(member, self.values[member])
+                return
+        self.assign_members(chain)
+
+    def without_activation(self, chain: Fused) -> Fused | None:
+        """The chain up to its activation."""
+        epilogue_ops = 1 + (chain.bias is not None) + (chain.residual is not None)
+        if epilogue_ops > len(chain.members):
+            return None
+        members = chain.members[:epilogue_ops]
+        return replace(chain, activation=None, members=members, output=members[-1])
+
+    def assign_members(self, chain: Fused) -> None:
+        """Leave a chain to the generic rules."""
+        for member in chain.members:
+            self.assign_other(member, self.values[member])
+
+    def assign_conv2d(self, chain: Fused) -> bool:
+        """Case 1 for ``relax.nn.conv2d``."""
+        workload = conv2d_workload(chain)
+        if workload is None:
+            return False
+        source = chain.call.args[0]
+        plain_input = workload.in_channels < self.target.isa.vec_lanes and not (
+            self.tensors.has_blocked(source)
+        )
+        chosen = Selection(None)
+        if plain_input:
+            chosen = select_conv2d(workload, self.target, self.limits, input_layout="NCHW")
+        if chosen.kernel is None:
+            plain_input = False
+            chosen = select_conv2d(workload, self.target, self.limits)
+        kernel = chosen.kernel
+        if kernel is None:
+            return False
+        args = [self.tensors.plain(source) if plain_input else self.tensors.blocked(source)]
+        weights = chain.call.args[1].value.numpy()
+        args += self.packed(kernel, weights, chain)
+        if chain.residual is not None:
+            args.append(self.tensors.blocked(chain.residual))
+        shape = (workload.batch, workload.out_channels, workload.out_h, workload.out_w)
+        result = self.call_kernel(kernel, args, self.tensors.blocked_shape(shape))
+        self.tensors.put_blocked(chain.output, result, shape)
+        self.record(result, chain.output, "conv2d", self.nodes_of(chain), workload.macs, chosen)
+        return True
+
+    def assign_dense(self, chain: Fused) -> bool:
+        """Case 1 for ``relax.matmul`` by a constant matrix."""
+        workload = dense_workload(chain)
+        if workload is None:
+            return False
+        chosen = select_dense(workload, self.target, self.limits)
+        if chosen.kernel is None:
+            return False
+        args = [self.tensors.plain(chain.call.args[0])]
+        args += self.packed(chosen.kernel, chain.call.args[1].value.numpy().T, chain)
+        if chain.residual is not None:
+            args.append(self.tensors.plain(chain.residual))
+        result = self.call_kernel(chosen.kernel, args, (workload.rows, workload.out_features))
+        self.tensors.put_plain(chain.output, result)
+        self.record(result, chain.output, "dense", self.nodes_of(chain), workload.macs, chosen)
+        return True
+
+    def packed(self, kernel: Kernel, weights: Any, chain: Fused) -> list[Any]:
+        """The kernel's constant arguments: packed weights, then the bias where it has one."""
+        assert kernel.pack_weights is not None
+        constants = [relax.const(kernel.pack_weights(weights), "float32")]
+        if chain.bias is not None:
+            assert kernel.pack_bias is not None
+            constants.append(relax.const(kernel.pack_bias(chain.bias), "float32"))
+        return constants
+
+    def nodes_of(self, chain: Fused) -> list[str]:
+        """ONNX nodes of a chain; a binding inside a converter's answer has none of its own."""
+        names = [self.imported.nodes[m] for m in chain.members if m in self.imported.nodes]
+        return names or [chain.output.name]
+
+    # -- everything else ------------------------------------------------------------------------
+
+    def assign_other(self, var: Any, value: Any) -> None:
+        """Cases 2 to 4."""
+        if isinstance(value, relax.Var):
+            self.tensors.alias(var, value)
+            return
+        handler: Callable[[Any, Any], bool] | None = {
+            "relax.nn.max_pool2d": self.assign_pool2d,
+            "relax.nn.avg_pool2d": self.assign_pool2d,
+            "relax.mean": self.assign_pool2d,
+            "relax.max": self.assign_pool2d,
+            "relax.reshape": self.keep_reshape,
+            "relax.concat": self.keep_concat,
+        }.get(op_name(value))
+        if handler is not None and handler(var, value):
+            return
+        if self.keep_elementwise(var, value):
+            return
+        self.keep_plain(var, value)
+
+    def assign_pool2d(self, var: Any, call: Any) -> bool:
+        """Case 2."""
+        source = call.args[0]
+        workload = pool2d_workload(call)
+        if workload is None or not self.tensors.has_blocked(source):
+            return False
+        chosen = select_pool2d(workload, self.target)
+        if chosen.kernel is None:
+            return False
+        shape = shape_of(var)
+        as_4d = (workload.batch, workload.channels, workload.out_h, workload.out_w)
+        blocked = self.tensors.blocked_shape(as_4d)
+        result = self.call_kernel(chosen.kernel, [self.tensors.blocked(source)], blocked)
+        if shape == as_4d:
+            self.tensors.put_blocked(var, result, shape)
+        else:  # keepdims=0
+            self.tensors.put_reshaped(var, result, as_4d, shape)
+        self.record(result, var, "pool2d", self.names(var), 0, chosen)
+        return True
+
+    def keep_reshape(self, var: Any, call: Any) -> bool:
+        """A reshape is free on dense tensors, and on blocked ones of one pixel."""
+        source = call.args[0]
+        if isinstance(source, relax.Var):
+            return self.tensors.put_flattened(var, source, shape_of(var))
+        return False
+
+    def keep_concat(self, var: Any, call: Any) -> bool:
+        """Case 3: blocks of channels one after the other, where no part ends inside a block."""
+        fields = call.args[0]
+        if not isinstance(fields, relax.Tuple):
+            return False
+        parts = list(fields.fields)
+        shape = shape_of(var)
+        lanes = self.tensors.lanes
+        if (
+            len(shape) != 4
+            or int(call.attrs.axis) not in (1, -3)
+            or not all(isinstance(p, relax.Var) for p in parts)
+            or not any(self.tensors.has_blocked(part) for part in parts)
+            or any(shape_of(part)[1] % lanes for part in parts[:-1])
+        ):
+            return False
+        blocked = [self.tensors.blocked(part) for part in parts]
+        result = self.emit_value(var, relax.op.concat(relax.Tuple(blocked), axis=1))
+        self.tensors.put_blocked(var, result, shape)
+        return True
+
+    def keep_elementwise(self, var: Any, call: Any) -> bool:
+        """Case 3: an elementwise operator keeps the layout of its operands."""
+        operands = self.tensors.elementwise_operands(op_name(call), call, shape_of(var))
+        if operands is None:
+            return False
+        rebuilt = ir.Call(call.op, operands, call.attrs, list(call.ty_args or []))
+        self.tensors.put_blocked(var, self.emit_value(var, rebuilt), shape_of(var))
+        return True
+
+    def keep_plain(self, var: Any, value: Any) -> None:
+        """Case 4."""
+        result = self.emit_value(var, self.tensors.rebuild(value))
+        self.tensors.put_plain(var, result)
+
+    def emit_value(self, var: Any, value: Any) -> Any:
+        """Bind a value, and remember which node it comes from."""
+        result = self.emit(value)
+        self.nodes[result.name] = self.names(var)[0]
+        return result
+
+    def emit(self, value: Any) -> Any:
+        """Bind a value to a variable whose name later passes keep."""
+        self.emitted += 1
+        return self.bb.emit(value, name_hint=f"value_{self.emitted}")
+
+    def names(self, var: Any) -> list[str]:
+        """The ONNX node of a variable."""
+        return [self.imported.nodes.get(var, var.name)]

@@ -1,0 +1,218 @@
+"""Find what can be computed on a kernel's register tile before it is stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import ir, relax
+
+from edgewright.schedules.workload import Activation, Epilogue
+
+__all__ = ["Fused", "fuse_epilogues", "op_name", "shape_of"]
+
+_ANCHORS = ("relax.nn.conv2d", "relax.matmul")
+
+
+@dataclass
+class Fused:
+    """A convolution or matrix product with the operators fused behind it.
+
+    Attributes:
+        call: the anchor, a call of ``relax.nn.conv2d`` or ``relax.matmul``.
+        output: the variable that the last fused operator is bound to.
+        bias: float32 vector over output channels (or features), or None.
+        residual: the tensor added before the activation, or None.
+        activation: the last operator, or None.
+        members: the variables of all fused bindings, the anchor's first.
+    """
+
+    call: Any
+    output: Any
+    bias: npt.NDArray[np.float32] | None = None
+    residual: Any = None
+    activation: Activation | None = None
+    members: list[Any] = field(default_factory=list)
+
+    @property
+    def epilogue(self) -> Epilogue:
+        """What the kernel does behind the anchor."""
+        return Epilogue(self.bias is not None, self.residual is not None, self.activation)
+
+
+def op_name(call: Any) -> str:
+    """The name of a called Relax operator, or an empty string."""
+    return call.op.name if isinstance(call, ir.Call) and isinstance(call.op, ir.Op) else ""
+
+
+def shape_of(expr: Any) -> tuple[int, ...]:
+    """Static shape of a tensor expression."""
+    return tuple(int(extent) for extent in expr.ty.shape)
+
+
+def fuse_epilogues(
+    bindings: Sequence[Any],
+    outputs: Sequence[Any],
+    activations: Mapping[Any, tuple[Activation, Any]],
+) -> dict[Any, Fused]:
+    """Chain convolutions and matrix products with what follows them.
+
+    An operator joins the chain when it is the only user of the chain's last value and no other
+    chain has taken it. In the order in which they may occur:
+
+    Case 1: ``add(chain, constant)``, one value for each output channel, becomes the bias.
+    Case 2: ``add(chain, tensor)`` of the same shape becomes the residual.
+    Case 3: an activation ends the chain.
+
+    Args:
+        bindings: the dataflow block's bindings, in order.
+        outputs: variables that leave the block; a chain may end at one, not pass it.
+        activations: activations that Relax has no operator for, by result.
+
+    Returns:
+        The chains by the variable of their last binding.
+    """
+    value_of = {binding.var: binding.value for binding in bindings}
+    users: dict[Any, list[Any]] = {}
+    uses: Counter[Any] = Counter(outputs)
+    for binding in bindings:
+        for used in _variables(binding.value):
+            uses[used] += 1
+            users.setdefault(used, []).append(binding.var)
+    composite = _composites(value_of, activations)
+    taken: set[Any] = set()
+    chains: dict[Any, Fused] = {}
+    for binding in bindings:
+        if op_name(binding.value) not in _ANCHORS or not _constant(binding.value.args[1]):
+            continue
+        chain = Fused(binding.value, binding.var, members=[binding.var])
+        while _extend(chain, value_of, users, uses, composite, taken):
+            pass
+        taken.update(chain.members)
+        chains[chain.output] = chain
+    return chains
+
+
+def _extend(
+    chain: Fused,
+    value_of: Mapping[Any, Any],
+    users: Mapping[Any, list[Any]],
+    uses: Mapping[Any, int],
+    composite: Mapping[Any, tuple[Activation, Any, list[Any]]],
+    taken: set[Any],
+) -> bool:
+    """Take one more operator into the chain; False when it has ended."""
+    last = chain.output
+    if chain.activation is not None:
+        return False
+    for result, (activation, source, members) in composite.items():
+        if source.same_as(last) and not taken & set(members):
+            if uses[last] == sum(m in members for m in users.get(last, ())):
+                chain.activation, chain.output = activation, result
+                chain.members += members
+                return True
+    if uses[last] != 1 or len(users.get(last, ())) != 1:
+        return False
+    user = users[last][0]
+    call = value_of[user]
+    if user in taken:
+        return False
+    if op_name(call) == "relax.add" and chain.residual is None:
+        other = call.args[1] if call.args[0].same_as(last) else call.args[0]
+        shift = _channel_vector(other, chain.call)
+        if shift is not None:
+            chain.bias = shift if chain.bias is None else chain.bias + shift
+        elif not _constant(other) and shape_of(other) == shape_of(last):
+            chain.residual = other
+        else:
+            return False
+    else:
+        activation = _simple_activation(call)
+        if activation is None:
+            return False
+        chain.activation = activation
+    chain.members.append(user)
+    chain.output = user
+    return True
+
+
+def _variables(value: Any) -> list[Any]:
+    found: list[Any] = []
+    if isinstance(value, relax.Var):
+        return [value]
+    for part in getattr(value, "args", None) or getattr(value, "fields", None) or ():
+        found += _variables(part)
+    if isinstance(value, relax.TupleGetItem):
+        found += _variables(value.tuple_value)
+    return found
+
+
+def _constant(expr: Any) -> bool:
+    return isinstance(expr, ir.GenericConst)
+
+
+def _channel_vector(expr: Any, anchor: Any) -> npt.NDArray[np.float32] | None:
+    """A constant with one float32 value for each output channel (or one for all), flat."""
+    if not _constant(expr):
+        return None
+    array = expr.value.numpy()
+    is_conv = op_name(anchor) == "relax.nn.conv2d"
+    channels = shape_of(anchor.args[1])[0 if is_conv else 1]
+    expected = (channels, 1, 1) if is_conv else (channels,)
+    shape = tuple(array.shape)
+    while shape and shape[0] == 1 and len(shape) > len(expected):
+        shape = shape[1:]
+    if array.dtype != np.float32:
+        return None
+    if array.size == 1:
+        return np.full(channels, array.reshape(()), np.float32)
+    return array.reshape(-1) if shape == expected else None
+
+
+def _simple_activation(call: Any) -> Activation | None:
+    name = op_name(call)
+    if name in ("relax.nn.relu", "relax.sigmoid", "relax.tanh", "relax.nn.silu"):
+        return Activation(name.rsplit(".", 1)[1])
+    if name == "relax.clip":
+        return Activation("clip", low=float(call.args[1]), high=float(call.args[2]))
+    if name == "relax.nn.leakyrelu":
+        return Activation("leaky_relu", alpha=float(call.attrs.alpha))
+    return None
+
+
+def _composites(
+    value_of: Mapping[Any, Any], activations: Mapping[Any, tuple[Activation, Any]]
+) -> dict[Any, tuple[Activation, Any, list[Any]]]:
+    """Activations made of several operators: result to (activation, source, variables inside)."""
+    found: dict[Any, tuple[Activation, Any, list[Any]]] = {}
+    for result, (activation, source) in activations.items():
+        if isinstance(source, relax.Var):
+            found[result] = (activation, source, _between(result, source, value_of))
+    for result, call in value_of.items():
+        if op_name(call) != "relax.multiply":
+            continue
+        for gate, source in ((call.args[0], call.args[1]), (call.args[1], call.args[0])):
+            inner = value_of.get(gate) if isinstance(gate, relax.Var) else None
+            if inner is not None and op_name(inner) == "relax.sigmoid":
+                if inner.args[0].same_as(source):
+                    found[result] = (Activation("silu"), source, [gate, result])
+    return found
+
+
+def _between(result: Any, source: Any, value_of: Mapping[Any, Any]) -> list[Any]:
+    """The variables on the ways from ``source`` (left out) to ``result``."""
+    inside: list[Any] = []
+
+    def visit(variable: Any) -> None:
+        if variable.same_as(source) or variable in inside or variable not in value_of:
+            return
+        for used in _variables(value_of[variable]):
+            visit(used)
+        inside.append(variable)
+
+    visit(result)
+    return inside

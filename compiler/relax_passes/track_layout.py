@@ -1,0 +1,171 @@
+"""Which layout each tensor is in while a function is rewritten, and how it gets there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import ir, relax
+
+from edgewright.compiler.relax_passes.fuse_epilogues import shape_of
+from edgewright.schedules.cpu.layout import from_blocked, pack_channels, to_blocked
+from edgewright.schedules.kernel import Kernel
+from edgewright.spec.target import Target
+
+__all__ = ["TrackedTensors"]
+
+#: Elementwise operators whose result is finite wherever their operands are: safe on the padding
+#: lanes of a blocked tensor, which hold finite values of no meaning.
+_FINITE = frozenset(
+    "relax." + name
+    for name in (
+        "add subtract multiply maximum minimum clip sigmoid tanh abs negative nn.relu nn.leakyrelu "
+        "nn.silu nn.gelu erf"
+    ).split()
+)
+#: Elementwise operators that may only run where there are no padding lanes.
+_ELEMENTWISE = _FINITE | {"relax.divide", "relax.exp", "relax.sqrt", "relax.rsqrt", "relax.log"}
+
+_CallKernel = Callable[[Kernel, list[Any], tuple[int, ...]], Any]
+
+
+class TrackedTensors:
+    """For each variable of the old function, its value in the new one: plain, blocked or both.
+
+    A conversion is emitted when it is first asked for, and kept.
+
+    Args:
+        bb: the builder of the new function.
+        target: decides how many channels a block has.
+        call_kernel: emits a call of a kernel with arguments and an output shape.
+    """
+
+    def __init__(self, bb: Any, target: Target, call_kernel: _CallKernel) -> None:
+        self.bb = bb
+        self.target = target
+        self.lanes = target.isa.vec_lanes
+        self._call_kernel = call_kernel
+        self._plain: dict[Any, Any] = {}
+        self._blocked: dict[Any, tuple[Any, tuple[int, ...]]] = {}
+
+    def blocked_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """``(N, C, H, W)`` to ``(N, ceil(C / lanes), H, W, lanes)``."""
+        batch, channels, height, width = shape
+        return (batch, -(-channels // self.lanes), height, width, self.lanes)
+
+    def put_plain(self, old: Any, new: Any) -> None:
+        """Note the plain value of a variable."""
+        self._plain[old] = new
+
+    def put_blocked(self, old: Any, new: Any, shape: tuple[int, ...]) -> None:
+        """Note the blocked value of a variable of plain shape ``(N, C, H, W)``."""
+        self._blocked[old] = (new, shape)
+
+    def alias(self, old: Any, source: Any) -> None:
+        """Note that two variables are the same tensor."""
+        if source in self._plain:
+            self._plain[old] = self._plain[source]
+        if source in self._blocked:
+            self._blocked[old] = self._blocked[source]
+
+    def has_blocked(self, old: Any) -> bool:
+        """Whether the tensor is blocked already, so that using it so costs nothing."""
+        return isinstance(old, relax.Var) and old in self._blocked
+
+    def plain(self, old: Any) -> Any:
+        """The tensor in its plain layout."""
+        if not isinstance(old, relax.Var):
+            return old
+        if old not in self._plain:
+            value, shape = self._blocked[old]
+            if shape[2:] == (1, 1) and shape[1] % self.lanes == 0:
+                self._plain[old] = self.bb.emit(relax.op.reshape(value, shape))
+            else:
+                kernel = from_blocked(shape, self.target)
+                self._plain[old] = self._call_kernel(kernel, [value], shape)
+        return self._plain[old]
+
+    def blocked(self, old: Any) -> Any:
+        """The tensor, of plain shape ``(N, C, H, W)``, in the blocked layout."""
+        if old not in self._blocked:
+            shape = shape_of(old)
+            blocked = self.blocked_shape(shape)
+            if shape[2:] == (1, 1) and shape[1] % self.lanes == 0:
+                value = self.bb.emit(relax.op.reshape(self.plain(old), blocked))
+            else:
+                kernel = to_blocked(shape, self.target)
+                value = self._call_kernel(kernel, [self.plain(old)], blocked)
+            self._blocked[old] = (value, shape)
+        return self._blocked[old][0]
+
+    def put_reshaped(
+        self, old: Any, value: Any, shape: tuple[int, ...], new_shape: tuple[int, ...]
+    ) -> None:
+        """Note a blocked value of plain shape ``shape`` that the model sees as ``new_shape``."""
+        self._blocked[old] = (value, shape)
+        plain = self.plain(old)
+        del self._blocked[old]
+        self._plain[old] = self.bb.emit(relax.op.reshape(plain, new_shape))
+
+    def put_flattened(self, old: Any, source: Any, shape: tuple[int, ...]) -> bool:
+        """Reshape without copying; always possible on the plain layout."""
+        self._plain[old] = self.bb.emit(relax.op.reshape(self.plain(source), shape))
+        return True
+
+    def rebuild(self, value: Any) -> Any:
+        """The same expression on the new function's plain values."""
+        if isinstance(value, relax.Var):
+            return self.plain(value)
+        if isinstance(value, relax.Tuple):
+            return relax.Tuple([self.rebuild(field) for field in value.fields])
+        if isinstance(value, relax.TupleGetItem):
+            return relax.TupleGetItem(self.rebuild(value.tuple_value), value.index)
+        if isinstance(value, ir.Call):
+            args = [self.rebuild(arg) for arg in value.args]
+            return ir.Call(value.op, args, value.attrs, list(value.ty_args or []))
+        return value
+
+    def elementwise_operands(
+        self, name: str, call: Any, shape: tuple[int, ...]
+    ) -> list[Any] | None:
+        """Operands of an elementwise operator in the blocked layout.
+
+        Returns:
+            None where the operator must run on the plain layout: none of its operands is blocked,
+            or one of them cannot be, or padding lanes could become infinite.
+        """
+        padded = len(shape) == 4 and shape[1] % self.lanes != 0
+        if len(shape) != 4 or name not in (_FINITE if padded else _ELEMENTWISE):
+            return None
+        tensors = [arg for arg in call.args if isinstance(arg, relax.Var)]
+        if not any(self.has_blocked(tensor) for tensor in tensors):
+            return None
+        operands = []
+        for arg in call.args:
+            if isinstance(arg, relax.Var):
+                if len(shape_of(arg)) != 4 or shape_of(arg)[1] != shape[1]:
+                    return None
+            elif isinstance(arg, ir.GenericConst):
+                if not self._blockable(arg.value.numpy(), shape):
+                    return None
+        for arg in call.args:
+            if isinstance(arg, relax.Var):
+                operands.append(self.blocked(arg))
+            elif isinstance(arg, ir.GenericConst):
+                operands.append(self._block_constant(arg.value.numpy(), shape))
+            else:
+                operands.append(arg)
+        return operands
+
+    @staticmethod
+    def _blockable(array: Any, shape: tuple[int, ...]) -> bool:
+        if array.size == 1:
+            return True
+        aligned = (1,) * (4 - array.ndim) + array.shape
+        return array.dtype == "float32" and array.ndim <= 4 and aligned == (1, shape[1], 1, 1)
+
+    def _block_constant(self, array: Any, shape: tuple[int, ...]) -> Any:
+        if array.size == 1:
+            return relax.const(array.reshape(()), str(array.dtype))
+        packed = pack_channels(array, self.lanes)
+        return relax.const(packed.reshape(1, -1, 1, 1, self.lanes), "float32")

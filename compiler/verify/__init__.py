@@ -1,0 +1,1 @@
+"""Parity with a reference: runners that infer, and a comparison that knows only runners."""

@@ -1,0 +1,211 @@
+"""Runners of a bundle: in this process, or through its ``selftest`` on whatever runs programs."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgewright.compiler.verify.runner import Array, Runner, check_inputs
+from edgewright.deploy.bundle import BundleFolder
+from edgewright.deploy.transport.qemu import QemuTransport
+from edgewright.deploy.transport.transport import Transport
+from edgewright.spec.errors import BoardError, ToolError, UsageError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["LibraryRunner", "SelftestRunner", "open_runner"]
+
+#: How this machine may call an architecture that we name otherwise.
+_MACHINES = {"AMD64": "x86_64", "arm64": "aarch64", "armv7l": "arm", "armv6l": "arm"}
+
+#: An emulated VGG-16 takes minutes; a day says that something hangs.
+_RUN_TIMEOUT_SECONDS = 3600.0
+
+
+def open_runner(bundle: BundleFolder, on: str = "host", *, threads: int = 1) -> Runner:
+    """The runner of a bundle on a machine.
+
+    Args:
+        bundle: what to run.
+        on: ``host`` (in this process) or ``qemu`` (an emulated CPU).
+        threads: threads that share the work.
+
+    Raises:
+        UsageError: no such machine, a number of threads out of range, or a bundle that is for
+            another architecture than the host's.
+        ToolError: QEMU is not installed.
+        BoardError: ``ssh://``, which this version does not have.
+    """
+    if not 1 <= threads <= 64:
+        raise UsageError(f"{threads} threads were asked for", rule="A model uses 1 to 64 threads.")
+    if on == "host":
+        _check_architecture(bundle)
+        return LibraryRunner(bundle, threads)
+    if on == "qemu":
+        return SelftestRunner(bundle, QemuTransport(bundle.manifest.target), threads)
+    if on.startswith("ssh://"):
+        raise BoardError(
+            f"'{on}' names a board, and this version cannot reach boards",
+            remedy="Copy the bundle's folder to the board and run bin/selftest there, or use --on "
+            "qemu.",
+        )
+    raise UsageError(
+        f"unknown place to run on, '{on}'", rule="It is host, qemu or ssh://user@host[:port]."
+    )
+
+
+def _check_architecture(bundle: BundleFolder) -> None:
+    machine = platform.machine()
+    here, wanted = _MACHINES.get(machine, machine), bundle.manifest.target.arch
+    if here != wanted:
+        raise UsageError(
+            f"the bundle '{bundle.path}' is for {bundle.manifest.board} ({wanted}), and this "
+            f"machine is {here}",
+            remedy="Add --on qemu to run it on an emulated CPU, or compile it for --target host.",
+        )
+
+
+class LibraryRunner:
+    """Runs a bundle's shared library in this process, through its own Python module.
+
+    Args:
+        bundle: what to run.
+        threads: threads that share the work.
+    """
+
+    def __init__(self, bundle: BundleFolder, threads: int = 1) -> None:
+        self._bundle = bundle
+        self._threads = threads
+        self._model: Any = None
+        self.name = f"host, {threads} thread{'s' if threads > 1 else ''}"
+
+    def __enter__(self) -> Self:
+        """Load the library and the weights.
+
+        Raises:
+            ToolError: the library cannot be loaded here.
+        """
+        module = load_runtime_module(self._bundle)
+        try:
+            self._model = module.Model(self._bundle.path, threads=self._threads)
+        except (OSError, module.RuntimeFailure) as error:
+            raise _failed(self._bundle, error) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Free the model."""
+        self._model.close()
+        self._model = None
+
+    @property
+    def model(self) -> Any:
+        """The bundle's own ``edgewright_runtime.Model``, for timing."""
+        return self._model
+
+    def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the model once; see :class:`Runner`."""
+        arrays = check_inputs(inputs, self._bundle.manifest.inputs)
+        return dict(self._model.run(arrays))
+
+
+class SelftestRunner:
+    """Runs a bundle's static ``selftest`` program on a machine that runs programs.
+
+    Args:
+        bundle: what to run.
+        transport: the machine.
+        threads: threads that share the work.
+    """
+
+    def __init__(self, bundle: BundleFolder, transport: Transport, threads: int = 1) -> None:
+        self._bundle = bundle
+        self._transport = transport
+        self._threads = threads
+        self.name = transport.name
+
+    def __enter__(self) -> Self:
+        """Nothing to load: each inference is a run of the program."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to free."""
+
+    def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the program once.
+
+        Raises:
+            TensorError: the inputs do not fit the model.
+            ToolError: the program failed, with its last words.
+        """
+        arrays = check_inputs(inputs, self._bundle.manifest.inputs)
+        with tempfile.TemporaryDirectory(prefix="edgewright-run-") as folder:
+            given, result = Path(folder) / "inputs.bin", Path(folder) / "outputs.bin"
+            given.write_bytes(b"".join(array.tobytes() for array in arrays.values()))
+            done = self._transport.run(
+                self._bundle.selftest,
+                ["--run", str(given), str(result), "--bundle", str(self._bundle.path)]
+                + ["--threads", str(self._threads)],
+                timeout_seconds=_RUN_TIMEOUT_SECONDS,
+            )
+            if done.status != 0:
+                raise ToolError(
+                    f"the bundle's selftest failed on {self.name} ({done.why})",
+                    remedy="If an instruction was illegal, the emulator does not know the core: "
+                    "update QEMU. Else compile the model again.",
+                )
+            return self._split(result.read_bytes())
+
+    def _split(self, raw: bytes) -> dict[str, Array]:
+        """The outputs, which lie one after another."""
+        arrays: dict[str, Array] = {}
+        offset = 0
+        for spec in self._bundle.manifest.outputs:
+            part = raw[offset : offset + spec.size_bytes]
+            arrays[spec.name] = np.frombuffer(part, np.dtype(spec.dtype)).reshape(spec.shape)
+            offset += spec.size_bytes
+        return arrays
+
+
+def load_runtime_module(bundle: BundleFolder) -> ModuleType:
+    """The bundle's ``edgewright_runtime``, from its source: never from a cache beside it.
+
+    Bundles that hold the same file share one module.
+    """
+    name = "python/edgewright_runtime.py"
+    module_name = f"edgewright_runtime_{bundle.manifest.files[name].sha256[:16]}"
+    if module_name not in sys.modules:
+        path = bundle.path / name
+        module = ModuleType(module_name)
+        module.__file__ = str(path)
+        sys.modules[module_name] = module  # dataclasses look their module up there
+        try:
+            exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
+        except BaseException:
+            del sys.modules[module_name]
+            raise
+    return sys.modules[module_name]
+
+
+def _failed(bundle: BundleFolder, error: Exception) -> ToolError:
+    return ToolError(
+        f"the library of '{bundle.path}' cannot be used on this machine ({error})",
+        remedy="Compile the model here with --target host, or use --on qemu.",
+    )

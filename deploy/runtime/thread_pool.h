@@ -1,0 +1,50 @@
+/// A pool of parked threads that run one job at a time, together with the thread that asks for it.
+#ifndef EW_THREAD_POOL_H
+#define EW_THREAD_POOL_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// 1 if this build has threads. Cores without atomic instructions (armv6 as zig builds for it,
+/// armv5te) are built with -DEW_NO_THREADS.
+#ifdef EW_NO_THREADS
+#define EW_HAS_THREADS 0
+#else
+#define EW_HAS_THREADS 1
+#endif
+
+typedef struct ew_thread_pool ew_thread_pool;
+
+/// Runs share `share` of a job, 0 <= share < the pool's threads. Share 0 runs on the calling thread.
+/// Returns 0, or the job's own code on failure.
+typedef int32_t (*ew_share_fn)(void* job, int32_t share);
+
+typedef enum ew_pool_status {
+  EW_POOL_OK = 0,
+  EW_POOL_OUT_OF_MEMORY = 1,
+  EW_POOL_NO_THREAD = 2,        ///< a thread could not be started
+  EW_POOL_NOT_PINNED = 3        ///< the system refused a CPU
+} ew_pool_status;
+
+/// CPUs that this process may run on, at least 1.
+int32_t ew_available_cpus(void);
+
+/// Starts threads - 1 threads (threads >= 2), pinned to CPUs first_cpu + 1, first_cpu + 2, ... unless
+/// first_cpu is negative. On failure *pool is NULL and nothing is left running.
+ew_pool_status ew_thread_pool_create(int32_t threads, int32_t first_cpu, ew_thread_pool** pool);
+
+/// Runs every share of the job and returns when all have returned: 0, or the code of the lowest share
+/// that failed. One call at a time.
+int32_t ew_thread_pool_run(ew_thread_pool* pool, ew_share_fn fn, void* job);
+
+/// Ends and joins the threads. NULL is allowed.
+void ew_thread_pool_destroy(ew_thread_pool* pool);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,82 @@
+"""Edgewright compiles ONNX models for ARM boards and proves the result.
+
+>>> import edgewright
+>>> bundle = edgewright.compile("model.onnx", target="rpi4", output="model-rpi4")
+>>> bundle.verify(on="qemu").passed
+True
+
+Importing this package imports neither TVM nor any other large package: that happens at first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgewright.api import Bundle, compile, load  # noqa: A004  # the verb of the command line
+    from edgewright.deploy.benchmark import Benchmark
+    from edgewright.spec.errors import (
+        BoardError,
+        BundleError,
+        EdgewrightError,
+        EnvironmentFailure,
+        ModelError,
+        OutputError,
+        TargetError,
+        TensorError,
+        ToolError,
+        UnsupportedModelError,
+        UsageError,
+        VerificationError,
+    )
+    from edgewright.spec.target import Target
+    from edgewright.spec.tensor import TensorSpec
+    from edgewright.compiler.verify.verification import Verification
+
+__all__ = [
+    "Benchmark",
+    "BoardError",
+    "Bundle",
+    "BundleError",
+    "EdgewrightError",
+    "EnvironmentFailure",
+    "ModelError",
+    "OutputError",
+    "Target",
+    "TargetError",
+    "TensorError",
+    "TensorSpec",
+    "ToolError",
+    "UnsupportedModelError",
+    "UsageError",
+    "Verification",
+    "VerificationError",
+    "__version__",
+    "compile",
+    "load",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Benchmark": "edgewright.deploy.benchmark",
+    "Bundle": "edgewright.api",
+    "Target": "edgewright.spec.target",
+    "TensorSpec": "edgewright.spec.tensor",
+    "Verification": "edgewright.compiler.verify.verification",
+    "compile": "edgewright.api",
+    "load": "edgewright.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'edgewright' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOMES.get(name, "edgewright.spec.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""What people read: tables of a compilation, a verification and a benchmark."""

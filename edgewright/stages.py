@@ -1,0 +1,35 @@
+"""Times the stages of the way of a model."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from edgewright.spec.progress import Progress
+
+__all__ = ["StageClock"]
+
+
+class StageClock:
+    """Times stages and tells the caller of each.
+
+    Args:
+        progress: told each stage's name and the fraction of it that is done.
+
+    Attributes:
+        seconds: wall time of each stage that has ended, in order.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block as the stage of that name."""
+        start = time.perf_counter()
+        self._progress(name, 0.0)
+        yield
+        self.seconds[name] = time.perf_counter() - start
+        self._progress(name, 1.0)

@@ -1,0 +1,158 @@
+"""Seeded weights and batch-norm statistics that behave like a trained network's.
+
+An untrained network is a poor test of a compiler: batch norms of mean 0 and variance 1 fold into
+nothing, and activations that vanish or grow with depth hide errors or invent them. Here
+
+1. convolution and linear weights have the variance of He et al., 2015, arXiv:1502.01852, equation 10,
+   ``2 / fan_in``, drawn uniformly (four times faster than the paper's normal distribution, and with
+   no logarithm that differs between machines);
+2. a few seeded inputs then run through the network in float64, and each layer is calibrated by what
+   reaches it, in the order in which they run:
+
+   * a batch norm takes the mean and variance of its input as running statistics, each perturbed by
+     noise, as if the training set had differed; its scale is 0.5 to 1.5, one in eight negative;
+   * a convolution or linear layer with a bias is scaled to an output variance of 1 (Mishkin and
+     Matas, 2015, arXiv:1511.06422) and its bias takes away the mean, plus noise.
+
+Numbers come from NumPy's PCG64, which is the same everywhere, and float64 keeps what depends on the
+machine (the order of a sum) far below the last bit of the float32 that is stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+__all__ = ["calibration_inputs", "seed_weights"]
+
+#: Inputs of the calibration: few, because it is most of the time that building a network takes.
+CALIBRATION_BATCH = 2
+#: Cells a side of the coarse pattern in a calibration input.
+COARSE_CELLS = 7
+#: Mean shift of a batch norm. At 0 half of what a ReLU is given is lost, the next batch norm scales the
+#: rest up again, and a rounding error with it: 1.2 times a layer, 1e-5 after 27 of them.
+MEAN_SHIFT = 0.5
+#: Standard deviation of a bias' and a shift's noise, in standard deviations of the output.
+SHIFT_NOISE = 0.2
+#: Standard deviation of the logarithm of a running variance's noise.
+LOG_VARIANCE_NOISE = 0.3
+#: Share of batch-norm scales that are negative.
+NEGATIVE_SCALES = 1 / 8
+
+_Weighted = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+_Normed = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def seed_weights(network: nn.Module, input_shape: Sequence[int], seed: int) -> None:
+    """Fill every parameter and running statistic of ``network``, in place, and set eval mode.
+
+    Args:
+        network: convolutions, linear layers, batch norms, and layers without parameters.
+        input_shape: shape of its input, ``(N, C, H, W)``; N is not used.
+        seed: what the numbers follow from; not negative.
+
+    Raises:
+        TypeError: a layer has parameters but is none of the above.
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    network.eval()
+    for name, layer in network.named_modules():
+        _draw_weights(name, layer, rng)
+    example = calibration_inputs(input_shape, rng)
+    hooks = list(_calibration_hooks(network, rng))
+    network.double()
+    with torch.no_grad():
+        network(example)
+    network.float()
+    for hook in hooks:
+        hook.remove()
+
+
+def calibration_inputs(input_shape: Sequence[int], rng: np.random.Generator) -> Tensor:
+    """Images of mean 0 and variance 1, from white noise alone to a pattern of coarse cells alone.
+
+    White noise looks the same everywhere once pooled, photographs do not: the networks get both.
+
+    Returns:
+        float64[CALIBRATION_BATCH, C, H, W]
+    """
+    _, channels, height, width = input_shape
+    fine = rng.standard_normal((CALIBRATION_BATCH, channels, height, width))
+    coarse = rng.standard_normal((CALIBRATION_BATCH, channels, COARSE_CELLS, COARSE_CELLS))
+    rows = np.arange(height) * COARSE_CELLS // height
+    columns = np.arange(width) * COARSE_CELLS // width
+    share = np.linspace(0.0, 1.0, CALIBRATION_BATCH).reshape(-1, 1, 1, 1)
+    mixed = np.sqrt(1.0 - share) * fine + np.sqrt(share) * coarse[:, :, rows][:, :, :, columns]
+    return torch.from_numpy(mixed)
+
+
+def _draw_weights(name: str, layer: nn.Module, rng: np.random.Generator) -> None:
+    if isinstance(layer, _Weighted):
+        weight = layer.weight
+        fan_in = weight.numel() // weight.shape[0]
+        # Uniform on [-a, a) has the variance a**2 / 3.
+        drawn = rng.random(tuple(weight.shape), dtype=np.float32)
+        drawn -= np.float32(0.5)
+        drawn *= np.float32(2.0 * math.sqrt(6.0 / fan_in))
+        weight.data = torch.from_numpy(drawn)
+        if layer.bias is not None:
+            layer.bias.data.zero_()
+    elif not isinstance(layer, _Normed) and next(layer.parameters(recurse=False), None) is not None:
+        raise TypeError(f"no rule seeds the weights of '{name}', a {type(layer).__name__}")
+
+
+def _calibration_hooks(network: nn.Module, rng: np.random.Generator) -> Iterator[Any]:
+    for layer in network.modules():
+        if isinstance(layer, _Normed):
+            scales = rng.uniform(0.5, 1.5, layer.num_features)
+            scales *= np.where(rng.random(layer.num_features) < NEGATIVE_SCALES, -1.0, 1.0)
+            noise = rng.standard_normal((3, layer.num_features))
+            yield layer.register_forward_pre_hook(_NormCalibration(scales, noise))
+        elif isinstance(layer, _Weighted) and layer.bias is not None:
+            noise = rng.standard_normal(layer.bias.numel())
+            yield layer.register_forward_hook(_BiasCalibration(noise))
+
+
+class _NormCalibration:
+    """Forward pre-hook: statistics of the batch norm's input become the running statistics."""
+
+    def __init__(self, scales: np.ndarray, noise: np.ndarray) -> None:
+        self.scales = torch.from_numpy(scales)
+        self.mean_noise, self.log_variance_noise, self.shifts = torch.from_numpy(noise)
+
+    def __call__(self, layer: Any, args: tuple[Tensor, ...]) -> None:
+        mean, variance = _channel_statistics(args[0], axis=1)
+        layer.running_mean.copy_(mean + SHIFT_NOISE * variance.sqrt() * self.mean_noise)
+        layer.running_var.copy_(variance * torch.exp(LOG_VARIANCE_NOISE * self.log_variance_noise))
+        layer.weight.copy_(self.scales)
+        layer.bias.copy_(MEAN_SHIFT + SHIFT_NOISE * self.shifts)
+
+
+class _BiasCalibration:
+    """Forward hook: the layer's output gets variance 1 and, but for noise, mean 0 a channel."""
+
+    def __init__(self, noise: np.ndarray) -> None:
+        self.noise = torch.from_numpy(noise)
+
+    def __call__(self, layer: Any, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        # The bias is still 0. Scaling the output stands for running the scaled layer again.
+        axis = output.ndim - 1 if isinstance(layer, nn.Linear) else 1
+        mean, variance = _channel_statistics(output, axis)
+        # A float32 scale: its products round the same however this machine summed the variance.
+        scale = (1.0 / variance.mean().sqrt()).float().double()
+        layer.weight.mul_(scale)
+        layer.bias.copy_(SHIFT_NOISE * self.noise - mean * scale)
+        along = [1] * output.ndim
+        along[axis] = -1
+        return output.mul_(scale).add_(layer.bias.reshape(along))
+
+
+def _channel_statistics(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance over all axes but ``axis``, float64[extent of axis] each."""
+    others = [other for other in range(x.ndim) if other != axis]
+    return x.mean(dim=others), x.var(dim=others, correction=0)

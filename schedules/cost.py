@@ -1,0 +1,103 @@
+"""A first cost model: cycles of a kernel on one core, from its instruction set and its caches.
+
+A register tile of ``rows`` x ``columns`` accumulators spends on each step (one input channel, one
+tap) the largest of three times: its multiply-adds, its loads, and the latency of one multiply-add,
+which every accumulator waits for. The figures rank configurations; they are no prediction of time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edgewright.spec.target import Isa, Target
+
+__all__ = ["CORE_RATES", "CoreRates", "TaskSplit", "core_rates", "split_tasks", "step_cycles"]
+
+#: Tasks for each core that a kernel is cut into where its shape allows: idle cores take the rest.
+TASKS_PER_CORE = 4
+#: Below this many cycles a task costs more to hand out than it saves.
+MIN_TASK_CYCLES = 20_000.0
+#: Cycles of branches and address arithmetic around a register tile.
+TILE_CYCLES = 20.0
+
+
+@dataclass(frozen=True)
+class CoreRates:
+    """What a core does in a cycle.
+
+    Attributes:
+        fma: vector multiply-adds started.
+        load: vectors or broadcast scalars loaded from level 1.
+        latency: cycles from a multiply-add's start to its result.
+        far_bytes: bytes fetched from beyond level 1.
+        by_lane: multiply-adds take one lane of a vector register as operand.
+        max_accumulators: largest register tile without spills, in vectors.
+    """
+
+    fma: float
+    load: float
+    latency: float
+    far_bytes: float
+    by_lane: bool
+    max_accumulators: int
+
+
+#: Rates by instruction set: those of the best common core (Zen 5 and Sapphire Rapids, Haswell,
+#: Cortex-A76, Cortex-A7, ARM11, ARM9); a slower core scales them all.
+CORE_RATES = {
+    "avx512": CoreRates(2.0, 2.0, 4.0, 32.0, by_lane=False, max_accumulators=28),
+    "avx2": CoreRates(2.0, 2.0, 4.0, 32.0, by_lane=False, max_accumulators=12),
+    "sse": CoreRates(1.0, 1.0, 6.0, 16.0, by_lane=False, max_accumulators=10),
+    "neon": CoreRates(2.0, 2.0, 4.0, 16.0, by_lane=True, max_accumulators=20),
+    "neon32": CoreRates(0.5, 1.0, 4.0, 4.0, by_lane=True, max_accumulators=8),
+    "vfp": CoreRates(0.25, 0.25, 8.0, 2.0, by_lane=False, max_accumulators=4),
+    "softfp": CoreRates(0.02, 0.25, 1.0, 2.0, by_lane=False, max_accumulators=2),
+}
+
+
+def core_rates(isa: Isa) -> CoreRates:
+    """The rates of an instruction set."""
+    return CORE_RATES[isa.name]
+
+
+def step_cycles(target: Target, rows: int, columns: int, *, weight_bytes_resident: int) -> float:
+    """Cycles of one step of a ``rows`` x ``columns`` tile.
+
+    Args:
+        target: the core.
+        rows: weight vectors loaded in a step.
+        columns: inputs loaded in a step, as scalars or as lanes of vectors.
+        weight_bytes_resident: bytes of weights that one tile cycles through; beyond half of
+            level 1 they come from further away.
+    """
+    rates = core_rates(target.isa)
+    inputs = columns / target.isa.vec_lanes if rates.by_lane else columns
+    far = 0.0
+    if weight_bytes_resident > target.l1_bytes // 2:
+        far = rows * target.isa.vec_lanes * 4 / rates.far_bytes
+    return max(rows * columns / rates.fma, (rows + inputs) / rates.load, rates.latency, far)
+
+
+@dataclass(frozen=True)
+class TaskSplit:
+    """How a kernel's work is cut: ``chunks`` pieces of ``size`` units each, the last one shorter."""
+
+    size: int
+    chunks: int
+
+
+def split_tasks(target: Target, *, units: int, outer: int, cycles: float) -> TaskSplit:
+    """Cuts ``units`` so that ``outer * chunks`` tasks keep every core busy without being tiny.
+
+    Args:
+        target: says how many cores there are.
+        units: rows or tiles that may be cut apart.
+        outer: tasks there are already, for other reasons.
+        cycles: the whole kernel's estimated cycles.
+    """
+    wanted = math.ceil(TASKS_PER_CORE * target.num_cores / max(1, outer))
+    affordable = max(1, int(cycles / MIN_TASK_CYCLES / max(1, outer)))
+    chunks = max(1, min(units, wanted, affordable))
+    size = math.ceil(units / chunks)
+    return TaskSplit(size=size, chunks=math.ceil(units / size))

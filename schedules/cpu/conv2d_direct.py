@@ -1,0 +1,250 @@
+"""Direct convolution on blocked activations.
+
+Algorithm: ``y[n, o, oh, ow] = sum over i, kh, kw of x[n, i, oh*s+kh*d-p, ow*s+kw*d-p] * w[o, i, kh, kw]``.
+
+Schedule (``c`` lanes, register tile of ``tile_oc`` channel blocks x ``tile_ow`` columns)::
+
+    before                          after
+    for n, o, oh, ow:               parallel task: (n, rows, oc tiles)
+      for i, kh, kw:                  for oc tile in task, chunk of input channels, row, column tile:
+        y += x * w                      tile = bias, or the sums so far
+                                        for kh inside the image, kw, i: tile += x[i] * w[i]
+                                        y = activation(tile + residual)
+
+Tiles at the image's edges have code of their own that leaves the padding out, so no padded copy of
+the input exists. A 1x1 convolution without stride and padding sees its image as one long row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+
+import numpy as np
+import numpy.typing as npt
+
+from edgewright.schedules import microkernel as mk
+from edgewright.schedules.cpu.conv2d_direct_emit import (
+    Conv2dDirectConfig,
+    DirectEmitter,
+    Geometry,
+)
+from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks, step_cycles
+from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
+from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
+from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dWorkload
+from edgewright.spec.target import Target
+
+__all__ = ["Conv2dDirectConfig", "get_configs", "offer"]
+
+FAMILY = "direct"
+
+
+@lru_cache(maxsize=None)
+def get_configs(target: Target) -> tuple[Conv2dDirectConfig, ...]:
+    """Register tiles that the instruction set holds without spilling."""
+    rates = core_rates(target.isa)
+    configs = []
+    for tile_oc in range(1, 9):
+        for tile_ow in range(1, rates.max_accumulators + 1):
+            accumulators = tile_oc * tile_ow
+            inputs = tile_ow if rates.by_lane else 1
+            registers = accumulators + inputs + tile_oc
+            if accumulators <= rates.max_accumulators and registers <= target.isa.vec_registers:
+                configs.append(Conv2dDirectConfig(tile_oc, tile_ow))
+    return tuple(configs) or (Conv2dDirectConfig(1, 1),)
+
+
+def offer(
+    workload: Conv2dWorkload, target: Target, limits: Limits, input_layout: str
+) -> Offer | Declined:
+    """The best direct kernel for a workload, or why there is none.
+
+    Args:
+        workload: the convolution.
+        target: the core.
+        limits: not used; a direct convolution needs no scratch and has no error.
+        input_layout: ``blocked`` (``NCHW{c}c``) or ``NCHW``.
+    """
+    geometry = Geometry(workload, target.isa.vec_lanes, input_layout == "NCHW")
+    refusal = _refusal(geometry)
+    if refusal:
+        return Declined(FAMILY, refusal)
+    cost, config = _cheapest(geometry, target)
+    name = kernel_name(
+        "conv2d_direct" + ("_nchw" if geometry.nchw else ""),
+        config.stem(),
+        target.isa.name,
+        conv2d_stem(workload),
+        epilogue_stem(workload.epilogue),
+    )
+    build = partial(build_kernel, geometry.workload, config, target, geometry.nchw, name, cost)
+    return Offer(algorithm=FAMILY, name=name, cost=cost, build=build)
+
+
+def _refusal(geometry: Geometry) -> str:
+    w = geometry.workload
+    activation = w.epilogue.activation
+    if activation is not None and activation.kind not in FUSED_ACTIVATIONS:
+        return f"activation '{activation.kind}' is not fused"
+    if w.out_h < 1 or w.out_w < 1:
+        return "the output is empty"
+    if w.groups == 1:
+        return ""
+    if geometry.nchw:
+        return "grouped convolutions read blocked activations"
+    if w.in_channels % w.groups or w.out_channels % w.groups:
+        return f"{w.groups} groups do not divide {w.in_channels} and {w.out_channels} channels"
+    if geometry.group_in % geometry.lanes or (w.out_channels // w.groups) % geometry.lanes:
+        return f"channels of a group are no multiple of {geometry.lanes}"
+    return ""
+
+
+@lru_cache(maxsize=4096)
+def _cheapest(geometry: Geometry, target: Target) -> tuple[float, Conv2dDirectConfig]:
+    """The configuration of least estimated cycles, with its task split filled in."""
+    ranked = []
+    for config in get_configs(target):
+        if config.tile_oc > geometry.group_blocks or config.tile_ow > geometry.columns:
+            continue
+        full = _with_chunk(geometry, config, target)
+        ranked.append((_cycles(geometry, full, target), config.tile_oc, config.tile_ow, full))
+    cycles, _, _, config = min(ranked, key=lambda entry: entry[:3])
+    return cycles, _with_tasks(geometry, config, target, cycles)
+
+
+def _with_chunk(
+    geometry: Geometry, config: Conv2dDirectConfig, target: Target
+) -> Conv2dDirectConfig:
+    """Chooses ``chunk_ic`` so that a tile's weights stay in half of level 2 between rows."""
+    channels = geometry.group_in
+    unroll = config.unroll_ic if not geometry.nchw else 1
+    bytes_per_channel = geometry.taps * config.tile_oc * geometry.lanes * 4
+    passes = geometry.rows if not geometry.flat else geometry.columns // config.tile_ow
+    chunk = channels
+    if passes > 1 and channels % geometry.lanes == 0 and not geometry.nchw:
+        limit = max(target.l2_bytes, target.l1_bytes) // 2
+        blocks = channels // geometry.lanes
+        fitting = [
+            blocks // parts * geometry.lanes
+            for parts in range(1, blocks + 1)
+            if blocks % parts == 0 and blocks // parts * geometry.lanes * bytes_per_channel <= limit
+        ]
+        chunk = fitting[0] if fitting else geometry.lanes
+    return replace(config, chunk_ic=chunk, unroll_ic=min(unroll, chunk))
+
+
+def _cycles(geometry: Geometry, config: Conv2dDirectConfig, target: Target) -> float:
+    """Estimated cycles of the whole convolution."""
+    w = geometry.workload
+    steps = geometry.group_in * geometry.taps
+    chunks = geometry.group_in // config.chunk_ic
+    total = 0.0
+    for blocks, oc_tiles in _split(geometry.group_blocks, config.tile_oc):
+        resident = config.chunk_ic * geometry.taps * blocks * geometry.lanes * 4
+        for width, ow_tiles in _split(geometry.columns, config.tile_ow):
+            step = step_cycles(target, blocks, width, weight_bytes_resident=resident)
+            # Start and end of a tile touch every accumulator; each chunk more writes and reads it.
+            moves = blocks * width * (2 + (1 if w.epilogue.residual else 0) + 2 * (chunks - 1))
+            total += oc_tiles * ow_tiles * (steps * step + moves + TILE_CYCLES * chunks)
+    return total * w.batch * w.groups * geometry.rows
+
+
+def _split(extent: int, tile: int) -> Iterator[tuple[int, int]]:
+    """Tiles of an axis as (size, count): the full ones, then the tail."""
+    if extent // tile:
+        yield tile, extent // tile
+    if extent % tile:
+        yield extent % tile, 1
+
+
+def _with_tasks(
+    geometry: Geometry, config: Conv2dDirectConfig, target: Target, cycles: float
+) -> Conv2dDirectConfig:
+    """Cuts the work into tasks.
+
+    Where all packed weights fit half of level 2, a task takes few rows and every output channel,
+    so that its rows stay in level 1; else it takes one tile of output channels, whose weights stay.
+    """
+    w = geometry.workload
+    oc_tiles = math.ceil(geometry.group_blocks / config.tile_oc)
+    units = geometry.columns // config.tile_ow if geometry.flat else geometry.rows
+    weight_bytes = geometry.group_in * geometry.taps * geometry.group_blocks * geometry.lanes * 4
+    one_chunk = config.chunk_ic == geometry.group_in
+    if one_chunk and weight_bytes <= target.l2_bytes // 2:
+        outer = w.batch * w.groups
+        split = split_tasks(target, units=max(1, units), outer=outer, cycles=cycles)
+        size = min(split.size, _rows_in_level1(geometry, config, target))
+        enough = outer * math.ceil(units / size) >= target.num_cores
+        if enough or oc_tiles == 1:
+            return replace(config, group_oc=oc_tiles, chunk_rows=size)
+    split = split_tasks(
+        target, units=max(1, units), outer=w.batch * w.groups * oc_tiles, cycles=cycles
+    )
+    return replace(config, group_oc=1, chunk_rows=split.size)
+
+
+def _rows_in_level1(geometry: Geometry, config: Conv2dDirectConfig, target: Target) -> int:
+    """Rows (or flattened tiles) whose input takes at most half of level 1, at least one."""
+    w = geometry.workload
+    columns = config.tile_ow if geometry.flat else geometry.in_columns * w.stride_h
+    return max(1, target.l1_bytes // 2 // (geometry.group_in * columns * 4))
+
+
+def pack_weights(
+    weights: npt.NDArray[np.float32], geometry: Geometry, config: Conv2dDirectConfig
+) -> npt.NDArray[np.float32]:
+    """Packs ``OIHW`` weights into the order in which the kernel reads them, as one vector.
+
+    For each tile of output channels: chunk of input channels, kernel row, kernel column, input
+    channel, output channel (``NCHW`` input: input channel first). Missing output channels are 0.
+    """
+    w = geometry.workload
+    lanes, per_group = geometry.lanes, w.out_channels // w.groups
+    padded = np.zeros(
+        (w.groups, geometry.group_blocks * lanes, *weights.shape[1:]), dtype=np.float32
+    )
+    padded[:, :per_group] = weights.reshape(w.groups, per_group, *weights.shape[1:])
+    parts = []
+    chunk = geometry.group_in if geometry.nchw else config.chunk_ic
+    for group in padded:
+        for first in range(0, geometry.group_blocks, config.tile_oc):
+            tile = group[first * lanes : (first + config.tile_oc) * lanes]
+            if geometry.nchw:
+                parts.append(tile.transpose(1, 2, 3, 0).ravel())
+                continue
+            chunks = tile.reshape(len(tile), -1, chunk, w.kernel_h, w.kernel_w)
+            parts.append(chunks.transpose(1, 3, 4, 2, 0).ravel())
+    return np.ascontiguousarray(np.concatenate(parts))
+
+
+def pack_bias(bias: npt.NDArray[np.float32], geometry: Geometry) -> npt.NDArray[np.float32]:
+    """Pads a bias over output channels with zeros to whole blocks, as one vector."""
+    packed = np.zeros(geometry.workload.groups * geometry.group_blocks * geometry.lanes, np.float32)
+    packed[: bias.size] = bias.reshape(-1)
+    return packed
+
+
+@lru_cache(maxsize=1024)
+def build_kernel(
+    workload: Conv2dWorkload,
+    config: Conv2dDirectConfig,
+    target: Target,
+    nchw: bool,
+    name: str,
+    cost: float,
+) -> Kernel:
+    """Generates the kernel; its parameters are x, w, b where biased, r where residual, y."""
+    geometry = Geometry(workload, target.isa.vec_lanes, nchw)
+    emitter = DirectEmitter(geometry, config, core_rates(target.isa).by_lane)
+    return Kernel(
+        name=name,
+        algorithm=FAMILY,
+        prim_func=mk.kernel_function(name, emitter.emit),
+        pack_weights=partial(pack_weights, geometry=geometry, config=config),
+        pack_bias=partial(pack_bias, geometry=geometry) if workload.epilogue.bias else None,
+        cost=cost,
+        reason=f"direct convolution, tile of {config.tile_oc}x{config.tile_ow} vectors",
+    )

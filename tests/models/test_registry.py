@@ -1,0 +1,188 @@
+"""The table of reference networks, and the networks it builds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from edgewright.models import registry
+from edgewright.models.registry import build, find_model, list_models, register
+from edgewright.models.seeding import seed_weights
+from edgewright.spec.errors import ToolError, UsageError
+
+NAMES = ("lenet5", "mobilenet_v1", "mobilenet_v2", "resnet18", "squeezenet1_1", "vgg16")
+SMALL = tuple(name for name in NAMES if name != "vgg16")
+#: Published counts; those of ResNet-18, MobileNetV2, SqueezeNet 1.1 and VGG-16 are torchvision's.
+PARAMETERS = {
+    "lenet5": 61_706,
+    "mobilenet_v1": 4_231_976,
+    "mobilenet_v2": 3_504_872,
+    "resnet18": 11_689_512,
+    "squeezenet1_1": 1_235_496,
+    "vgg16": 138_357_544,
+}
+
+
+def inputs(shape: tuple[int, ...], seed: int) -> Tensor:
+    drawn = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    return torch.from_numpy(drawn)
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def built(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
+    return request.param, build(request.param)
+
+
+def test_every_zoo_file_is_registered() -> None:
+    zoo = Path(registry.__file__).parent / "zoo"
+    files = {f"edgewright.models.zoo.{path.stem}:build" for path in zoo.glob("[!_]*.py")}
+    assert {entry.builder for entry in list_models()} == files
+
+
+def test_models_are_listed_by_name() -> None:
+    assert tuple(entry.name for entry in list_models()) == NAMES
+    assert {entry.name: entry.parameters for entry in list_models()} == PARAMETERS
+    assert all(entry.summary and entry.paper for entry in list_models())
+
+
+def test_listing_imports_neither_torch_nor_numpy() -> None:
+    code = (
+        "import sys\n"
+        "from edgewright.models.registry import find_model, list_models\n"
+        "import edgewright.models.export\n"
+        "assert len(list_models()) == 6 and find_model('vgg16').classes == 1000\n"
+        "loaded = {'torch', 'numpy', 'onnx', 'tvm'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_and_macs_are_the_published_ones(name: str) -> None:
+    entry = find_model(name)
+    module, _, function = entry.builder.partition(":")
+    with torch.device("meta"):
+        network: nn.Module = getattr(__import__(module, fromlist=[function]), function)().eval()
+        example = torch.empty(entry.input_shape)
+    macs = 0
+
+    def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal macs
+        assert isinstance(layer.weight, Tensor)
+        macs += output.numel() * layer.weight[0].numel()
+
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            layer.register_forward_hook(count)
+    assert network(example).shape == (1, entry.classes)
+    assert sum(parameter.numel() for parameter in network.parameters()) == PARAMETERS[name]
+    assert macs == entry.macs
+
+
+def test_activations_stay_of_order_one(built: tuple[str, nn.Module]) -> None:
+    name, network = built
+    spreads: list[float] = []
+    hooks = [
+        layer.register_forward_hook(lambda _, __, y: spreads.append(float(y.std())))
+        for layer in network.modules()
+        if not list(layer.children())
+    ]
+    with torch.no_grad():
+        network(inputs(find_model(name).input_shape, 1))
+    for hook in hooks:
+        hook.remove()
+    assert min(spreads) > 0.1 and max(spreads) < 10
+
+
+def test_logits_are_of_order_one_and_differ_between_inputs(built: tuple[str, nn.Module]) -> None:
+    name, network = built
+    shape = find_model(name).input_shape
+    with torch.no_grad():
+        first, second = network(inputs(shape, 1)), network(inputs(shape, 2))
+    largest = float(first.abs().max())
+    assert 0.5 < largest < 20
+    assert float((first - second).abs().max()) > 0.2 * largest
+
+
+def test_rounding_stays_far_below_the_tolerance(built: tuple[str, nn.Module]) -> None:
+    name, network = built
+    x = inputs(find_model(name).input_shape, 1)
+    with torch.no_grad():
+        single = network(x).double()
+        exact = network.double()(x.double())
+        network.float()
+    assert float((single - exact).abs().max() / exact.abs().max()) < 2e-5
+
+
+def test_batch_norms_are_not_trivial(built: tuple[str, nn.Module]) -> None:
+    _, network = built
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for norm in norms:
+        mean, variance = norm.running_mean, norm.running_var
+        assert mean is not None and variance is not None
+        assert float(mean.abs().max()) > 1e-3
+        assert float(variance.min()) > 1e-4
+        assert float((variance / variance.mean() - 1).abs().max()) > 0.1
+        assert float(norm.weight.std()) > 0.1
+        assert float(norm.bias.std()) > 0.05
+    if norms:
+        assert any(float(norm.weight.min()) < 0 for norm in norms)
+
+
+def test_the_seed_decides_every_number() -> None:
+    first, again, other = build("resnet18", 3), build("resnet18", 3), build("resnet18", 4)
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+        if not name.endswith("num_batches_tracked"):
+            assert not torch.equal(tensor, other.state_dict()[name]), name
+
+
+def test_building_leaves_torch_as_it_was() -> None:
+    state = torch.random.get_rng_state()
+    network = build("lenet5")
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert not network.training
+    assert all(tensor.dtype == torch.float32 for tensor in network.state_dict().values())
+    assert not any(layer._forward_hooks for layer in network.modules())
+
+
+def test_a_layer_without_a_rule_is_refused() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.PReLU())
+    with pytest.raises(TypeError, match=r"no rule seeds the weights of '1', a PReLU"):
+        seed_weights(network, (1, 1, 8, 8), 0)
+
+
+def test_unknown_model_names_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        build("mobilenetv2")
+    assert "unknown model 'mobilenetv2'" in str(caught.value)
+    assert "Did you mean mobilenet_v2" in str(caught.value)
+    with pytest.raises(UsageError, match="`edgewright models list` describes them"):
+        find_model("zzz")
+
+
+def test_negative_seed_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"the seed is -1\. A seed is an integer of at least 0"):
+        build("lenet5", -1)
+
+
+def test_missing_torch_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ToolError, match=r"pip install edgewright\[models\]") as caught:
+        build("lenet5")
+    assert caught.value.exit_status == 3
+
+
+def test_a_name_is_registered_once() -> None:
+    entry = find_model("lenet5")
+    fields = {key: getattr(entry, key) for key in entry.__dataclass_fields__ if key != "name"}
+    with pytest.raises(ValueError, match="already registered as 'lenet5'"):
+        register("lenet5", **fields)
+    with pytest.raises(ValueError, match="is not module:function"):
+        register("other", **{**fields, "builder": "edgewright.models.zoo.lenet5"})
