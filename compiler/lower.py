@@ -242,11 +242,14 @@ def _fused_nodes(module: Any, nodes: dict[str, str]) -> dict[str, tuple[str, ...
 def _steps(assigned: Assigned, lowered: _Lowered) -> list[Step]:
     steps: list[Step] = []
     for launch in lowered.program.launches:
+        result = launch.result
+        if launch.writes[0].kind == "output":
+            result = assigned.outputs[launch.writes[0].index]
         nodes = lowered.nodes.get(launch.kernel, ())
-        if launch.result in assigned.nodes:
-            nodes = (assigned.nodes[launch.result],)
+        if result in assigned.nodes:
+            nodes = (assigned.nodes[result],)
         rule = lowered.rules.get(launch.kernel)
-        use = assigned.uses.get(launch.result) or KernelUse(
+        use = assigned.uses.get(result) or KernelUse(
             op=launch.kernel or "copy",
             nodes=nodes,
             outputs=(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from edgewright.deploy.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from edgewright.spec.errors import BundleError
 from edgewright.spec.tensor import TensorSpec
 
-__all__ = ["BundleFolder", "golden_path", "hash_file", "is_bundle", "read_bundle"]
+__all__ = ["BundleFolder", "golden_path", "hash_file", "is_bundle", "read_bundle", "replaceable"]
 
 #: Made by Python when a board's program imports the bundle's module; never read by Edgewright.
 _IGNORED_FOLDER = "__pycache__"
@@ -92,6 +93,11 @@ def is_bundle(folder: Path) -> bool:
     except OSError:
         return False
     return b'"schema_version"' in head and b'"generator": "edgewright ' in head
+
+
+def replaceable(force: bool) -> Callable[[Path], bool]:
+    """What may be replaced at an output: a bundle, if it was asked for."""
+    return lambda folder: force and is_bundle(folder)
 
 
 def read_bundle(folder: Path) -> BundleFolder:

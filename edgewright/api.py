@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
-import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgewright.compiler.verify.compare import Tolerance
 from edgewright.compiler.verify.runner import Array
-from edgewright.compiler.verify.verification import Verification, compare_case
+from edgewright.compiler.verify.verification import Case, Verification, compare_case
 from edgewright.deploy.benchmark import Benchmark
 from edgewright.deploy.bundle import BundleFolder, hash_file, is_bundle, read_bundle
 from edgewright.deploy.manifest import Manifest
 from edgewright.deploy.output_folder import check_output, staged_folder
+from edgewright.model_name import model_name
 from edgewright.spec.errors import UsageError
-from edgewright.spec.progress import Progress, StageClock, silent
-
-if TYPE_CHECKING:
-    from edgewright.deploy.boards.registry import Placement
+from edgewright.spec.progress import Progress, silent
+from edgewright.stages import StageClock
 
 __all__ = ["Bundle", "compile", "load"]
 
-PathLike = str | os.PathLike[str]
 
-
-def compile(
-    model: PathLike,
+def compile(  # noqa: A001  # the verb of the command line
+    model: str | os.PathLike[str],
     target: str | Mapping[str, Any] = "host",
     *,
-    output: PathLike | None = None,
+    output: str | os.PathLike[str] | None = None,
     name: str | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     conv_algorithm: str = "auto",
@@ -44,14 +39,14 @@ def compile(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Bundle:
-    """Compile an ONNX model into a bundle that is proven and needs nothing on the board.
+    """Compile an ONNX model into a bundle that carries its proof and needs nothing on the board.
 
     Args:
         model: the ``.onnx`` file; its external data lies in the same folder.
         target: a board (``rpi4``), a core (``cortex-a72``), ``host``, or a mapping (or its JSON) of
             ``mtriple``, ``mcpu`` and ``mattr``.
-        output: the bundle's folder, made with what is missing above it; None for a temporary one that
-            lives as long as the returned object (see :meth:`Bundle.save`).
+        output: the bundle's folder, made with what is missing above it; None for a temporary one
+            that lives as long as the returned object (see :meth:`Bundle.save`).
         name: the model's name in file names and C; by default that of the file.
         input_shapes: extents of inputs with symbolic dimensions, by input.
         conv_algorithm: ``auto``, ``direct``, ``im2col``, ``winograd`` or ``fft``.
@@ -76,18 +71,19 @@ def compile(
     from edgewright.deploy.write_bundle import write_bundle
 
     file, clock = Path(model), StageClock(progress or silent)
-    place = resolve(target)
-    name = _c_name(name, file)
-    options = _options(Options, conv_algorithm, max_error, max_workspace, weights)
-    folder, owner = _output_folder(output, f"{name}-{place.name}", force)
+    options = Options(conv_algorithm, max_error, max_workspace, weights == "embed")
+    name = model_name(name, file)
+    board = resolve(target)
+    folder, temporary = _place(output, f"{name}-{board.name}", force)
     with clock.stage("load"):
         loaded = load_model(file, input_shapes)
     with clock.stage("prepare"):
         prepared = to_proto(prepare(loaded))
-    compiled = lower(prepared, place.target, name=name, options=options, progress=clock.progress)
+    compiled = lower(prepared, board.target, name=name, options=options, progress=clock.progress)
+    clock.seconds.update(compiled.stage_seconds)
     with clock.stage("reference"):
         limits = index_limits(prepared)
         golden = make_golden(file, compiled.inputs, compiled.outputs, limits=limits)
-    with clock.stage("link"):
-        write_bundle(folder, compiled, golden, place=place, model_sha256=hash_file(file), ...)
-    return Bundle(read_bundle(folder), clock.seconds, owner)
+    with clock.stage("link"), staged_folder(folder, replaceable=_replaceable(force)) as staging:
+        write_bundle(staging, compiled, golden, board=board, toolchain=toolchain, model=file, options=options)
+    return Bundle(read_bundle(folder), clock.seconds, temporary)

@@ -114,9 +114,8 @@ def _trace(
     _check_size(state)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", category=DeprecationWarning, module=r"(torch|edgewright)\b"
-        )
+        # Of the exporter's own age only: a warning that the network is traced wrongly is shown.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
         torch.onnx.export(
             module,
             inputs,
@@ -128,7 +127,7 @@ def _trace(
             output_names=[*output_names],
             opset_version=OPSET,
         )
-    model = onnx.ModelProto.FromString(buffer.getvalue())
+    model: onnx.ModelProto = onnx.ModelProto.FromString(buffer.getvalue())
     onnx.checker.check_model(model)
     _embed_weights(model.graph, state, input_names)
     _forget_machine(model, name)
@@ -156,7 +155,7 @@ def _embed_weights(
     del graph.input[:]
     graph.input.extend(inputs)
     for name in weights:
-        values = state[name].numpy()
+        values = state[name].cpu().numpy()
         # Filled in place: appending a finished message would copy it once more.
         tensor = graph.initializer.add()
         tensor.name = name
@@ -166,7 +165,7 @@ def _embed_weights(
 
 
 def _forget_machine(model: onnx.ModelProto, name: str) -> None:
-    """Remove what names source files, versions or times, so that equal networks give equal bytes."""
+    """Remove what names source files, versions or times: equal networks give equal bytes."""
     model.producer_name = "edgewright"
     for field in ("producer_version", "doc_string", "metadata_props"):
         model.ClearField(field)

@@ -100,7 +100,8 @@ def build(name: str, seed: int = 0) -> nn.Module:
     """The network of that name in eval mode, its weights and statistics seeded.
 
     The same name and seed give the same numbers on every machine; see
-    :mod:`edgewright.models.seeding` for how they are drawn. PyTorch's own random state is as before.
+    :mod:`edgewright.models.seeding` for how they are drawn. PyTorch's own random state is left as
+    it was.
 
     Args:
         name: a name of :func:`list_models`.

@@ -3,9 +3,9 @@
 An untrained network is a poor test of a compiler: batch norms of mean 0 and variance 1 fold into
 nothing, and activations that vanish or grow with depth hide errors or invent them. Here
 
-1. convolution and linear weights have the variance of He et al., 2015, arXiv:1502.01852, equation 10,
-   ``2 / fan_in``, drawn uniformly (four times faster than the paper's normal distribution, and with
-   no logarithm that differs between machines);
+1. convolution and linear weights have the variance of He et al., 2015, arXiv:1502.01852,
+   equation 10, ``2 / fan_in``, drawn uniformly (faster than the paper's normal distribution, and
+   with no logarithm that differs between machines);
 2. a few seeded inputs then run through the network in float64, and each layer is calibrated by what
    reaches it, in the order in which they run:
 
@@ -34,8 +34,8 @@ __all__ = ["calibration_inputs", "seed_weights"]
 CALIBRATION_BATCH = 2
 #: Cells a side of the coarse pattern in a calibration input.
 COARSE_CELLS = 7
-#: Mean shift of a batch norm. At 0 half of what a ReLU is given is lost, the next batch norm scales the
-#: rest up again, and a rounding error with it: 1.2 times a layer, 1e-5 after 27 of them.
+#: Mean shift of a batch norm. At 0 half of what a ReLU is given is lost, the next batch norm scales
+#: the rest up again, and a rounding error with it: 1.2 times a layer, 1e-5 after 27 of them.
 MEAN_SHIFT = 0.5
 #: Standard deviation of a bias' and a shift's noise, in standard deviations of the output.
 SHIFT_NOISE = 0.2

@@ -16,7 +16,9 @@ from tvm import s_tir, tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as builder
 
+from edgewright.schedules.cost import core_rates
 from edgewright.schedules.workload import Activation
+from edgewright.spec.target import Target
 
 __all__ = [
     "ANY_ALIGNMENT",
@@ -42,6 +44,35 @@ __all__ = [
 ANY_ALIGNMENT = 4
 
 
+@dataclass(frozen=True)
+class Simd:
+    """How kernels use an instruction set's vectors.
+
+    Attributes:
+        lanes: float32 elements of a vector.
+        by_lane: multiply-adds take one lane of a vector as operand, so inputs are read as vectors.
+        call_fma: multiply-adds must be asked for; LLVM fuses no vector ``a + b * c`` on 32-bit ARM.
+        call_max: one instruction is the NaN-keeping maximum; elsewhere a select is faster.
+    """
+
+    lanes: int
+    by_lane: bool
+    call_fma: bool
+    call_max: bool
+
+
+def simd_of(target: Target) -> Simd:
+    """The vectors of a target."""
+    neon = target.isa.name in ("neon", "neon32")
+    return Simd(
+        lanes=target.isa.vec_lanes,
+        by_lane=core_rates(target.isa).by_lane,
+        # Without VFPv4 the intrinsic would be a call of fmaf for each lane.
+        call_fma=target.isa.name == "neon32" and "+vfp4" in target.mattr,
+        call_max=neon,
+    )
+
+
 def index(value: int) -> Any:
     """An ``int32`` constant."""
     return tirx.IntImm("int32", value)
@@ -49,7 +80,8 @@ def index(value: int) -> Any:
 
 def constant(value: float, lanes: int) -> Any:
     """A vector of ``lanes`` equal float32 constants."""
-    return tirx.Broadcast(tirx.FloatImm("float32", value), lanes)
+    scalar = tirx.FloatImm("float32", value)
+    return tirx.Broadcast(scalar, lanes) if lanes > 1 else scalar
 
 
 def broadcast(value: Any, lanes: int) -> Any:
@@ -112,7 +144,24 @@ def kernel_function(name: str, emit: Callable[[], None]) -> Any:
     return function.with_body(s_tir.SBlockRealize([], tirx.const(True, "bool"), block))
 
 
-def activate(value: Any, activation: Activation | None, lanes: int) -> Any:
+def pixel_index(row: Any, width: int, column: Any) -> Any:
+    """Position of a pixel that exists in its image of ``width`` columns, bound to a variable.
+
+    The maximum with 0 changes nothing. It hides the negative constants of paddings from LLVM, which
+    would put them into every address, where AArch64 has no room for them.
+    """
+    return builder.Bind(tirx.max(index(0), row * width + column))
+
+
+def multiply_add(total: Any, left: Any, right: Any, simd: Simd) -> Any:
+    """``total + left * right`` in one instruction where there is one."""
+    if simd.call_fma:
+        name = f"llvm.fma.v{simd.lanes}f32"
+        return tirx.call_llvm_pure_intrin(f"float32x{simd.lanes}", name, left, right, total)
+    return total + left * right
+
+
+def activate(value: Any, activation: Activation | None, lanes: int, *, call_max: bool) -> Any:
     """``activation(value)`` on vectors; NaN stays NaN.
 
     Raises:

@@ -21,7 +21,17 @@ FLOORS = {
 }
 #: Runs on the board without Edgewright, so it may import nothing of it.
 BOARD_FILES = {"edgewright_runtime.py"}
-HEAVY = {"tvm", "tvm_ffi", "torch", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "numpy", "sympy"}
+HEAVY = {
+    "tvm",
+    "tvm_ffi",
+    "torch",
+    "onnx",
+    "onnx_ir",
+    "onnxruntime",
+    "onnxscript",
+    "numpy",
+    "sympy",
+}
 
 
 def python_files(floor: str) -> list[Path]:
@@ -93,7 +103,5 @@ def test_the_command_line_starts_without_heavy_packages(arguments: list[str]) ->
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = f"import sys, edgewright; print(sorted({HEAVY!r} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -38,12 +38,14 @@ class Assigned:
         kernels: names of the functions that are scheduled already.
         uses: by the name of the variable that a kernel's result is bound to.
         nodes: ONNX node of each other variable, by name.
+        outputs: names of the returned variables; later passes bind these results to new ones.
     """
 
     module: Any
     kernels: frozenset[str]
     uses: dict[str, KernelUse]
     nodes: dict[str, str]
+    outputs: tuple[str, ...]
 
 
 def assign_kernels(imported: ImportedModel, target: Target, limits: Limits) -> Assigned:
@@ -100,7 +102,8 @@ class _Assignment:
                 else:
                     final = self.bb.emit_output(returned[0])
             self.bb.emit_func_output(final)
-        return Assigned(self.bb.get(), frozenset(self.kernels), self.uses, self.nodes)
+        names = tuple(str(output.name) for output in returned)
+        return Assigned(self.bb.get(), frozenset(self.kernels), self.uses, self.nodes, names)
 
     def call_kernel(self, kernel: Kernel, args: list[Any], shape: tuple[int, ...]) -> Any:
         """Emit a call of a kernel; equal names share one function."""

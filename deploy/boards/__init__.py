@@ -1,0 +1,1 @@
+"""Boards: one TOML file each, read by :mod:`edgewright.deploy.boards.registry`."""

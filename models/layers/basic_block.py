@@ -16,8 +16,8 @@ class BasicBlock(nn.Module):
     """``y = relu(bn(conv3x3(relu(bn(conv3x3(x))))) + shortcut(x))``.
 
     Source: He et al., "Deep Residual Learning for Image Recognition", 2015, arXiv:1512.03385,
-    figure 2 and equation 1. The shortcut is the identity where shapes agree, else a batch normalised
-    1x1 convolution (option B of section 3.3).
+    figure 2 and equation 1. The shortcut is the identity where shapes agree, else a batch
+    normalised 1x1 convolution (option B of section 3.3).
 
     Shapes:
         x: float32[N, in_channels, H, W];

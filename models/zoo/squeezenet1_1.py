@@ -1,9 +1,9 @@
 """SqueezeNet 1.1.
 
 Iandola, Han, Moskewicz, Ashraf, Dally and Keutzer, "SqueezeNet: AlexNet-level accuracy with 50x
-fewer parameters and <0.5MB model size", 2016, arXiv:1602.07360; version 1.1 is its authors' revision
-(github.com/forresti/SqueezeNet, SqueezeNet_v1.1): a smaller first convolution and earlier pooling,
-2.4 times fewer operations.
+fewer parameters and <0.5MB model size", 2016, arXiv:1602.07360; version 1.1 is its authors'
+revision (github.com/forresti/SqueezeNet, SqueezeNet_v1.1): a smaller first convolution and earlier
+pooling, 2.4 times fewer operations.
 """
 
 from __future__ import annotations

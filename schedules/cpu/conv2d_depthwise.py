@@ -35,7 +35,9 @@ __all__ = ["DepthwiseConfig", "get_configs", "offer"]
 
 FAMILY = "depthwise"
 #: Largest number of taps whose products are unrolled and whose weights are kept in registers.
-MAX_UNROLLED_TAPS = 25
+MAX_UNROLLED_TAPS = 9
+#: Largest number of output vectors of an unrolled tile: more gain nothing and cost build time.
+MAX_UNROLLED_OUTPUTS = 8
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,11 @@ def _cheapest(workload: Conv2dWorkload, target: Target) -> tuple[float, Depthwis
         for config in get_configs(target)
         if config.tile_ow <= w.out_w
         and config.tile_oh <= max(1, w.out_h)
-        and (unrolled or config.tile_oh == 1)
+        and (
+            config.tile_oh * config.tile_ow <= MAX_UNROLLED_OUTPUTS
+            if unrolled
+            else config.tile_oh == 1
+        )
     ]
     cycles, _, _, config = min(ranked, key=lambda entry: entry[:3])
     blocks = w.batch * math.ceil(w.in_channels / target.isa.vec_lanes)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import tvm_ffi
 from tvm import ir, tirx
 
 from edgewright.schedules.rules.algebra import (
@@ -117,7 +118,7 @@ def _is_reshape(producer: Stage) -> bool:
     extents = producer.extents
     source = simplify(_row_major(value.source, value.indices), extents)
     target = simplify(_row_major(producer.outputs[0], producer.indices), extents)
-    return bool(ir.structural_equal(source, target))
+    return bool(tvm_ffi.structural_equal(source, target))
 
 
 def _row_major(buffer: Any, indices: Any) -> Any:

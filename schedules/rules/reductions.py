@@ -82,7 +82,7 @@ class _Cell:
 
 
 def _register(name: str, width: int, dtype: str) -> Any:
-    return tirx.decl_buffer((width,), dtype, name, scope="local")
+    return tirx.decl_buffer((width,), dtype, name)
 
 
 def _reduction_loops(axes: tuple[Axis, ...], body: Callable[[dict[Any, Any]], list[Any]]) -> Any:

@@ -90,10 +90,12 @@ def test_input_and_output_are_named_and_static(exported: dict[str, Path], name: 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_no_trace_of_the_machine(exported: dict[str, Path], name: str) -> None:
-    written = exported[name].read_bytes()
+    model = onnx.load(exported[name])
+    for tensor in model.graph.initializer:
+        tensor.ClearField("raw_data")  # random bytes spell anything
+    written = model.SerializeToString()
     for text in (str(Path(torch.__file__).parent), str(Path.cwd()), ".py", torch.__version__):
         assert text.encode() not in written
-    model = onnx.load_from_string(written)
     assert model.producer_name == "edgewright" and not model.producer_version
     assert not any(node.doc_string or node.metadata_props for node in model.graph.node)
 
@@ -119,10 +121,8 @@ def test_batch(tmp_path: Path) -> None:
 
 
 def test_no_warning_is_left(tmp_path: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch, np.errstate(all="raise"):
-        patch.setenv("PYTHONWARNINGS", "error")
-        code = f"from edgewright.models.export import export; export('lenet5', '{tmp_path}/x.onnx')"
-        subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+    code = f"from edgewright.models.export import export; export('lenet5', '{tmp_path}/x.onnx')"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
 class _Pair(nn.Module):
