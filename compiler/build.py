@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,9 @@ def check_target(target: Target) -> None:
             rule="The CPU must be one that LLVM knows for that architecture.",
             remedy=f"Near matches: {_near(target.mcpu, cpus)}.",
         )
-    features = {
-        str(name) for name in tvm_ffi.get_global_func("target.llvm_get_cpu_features")(tvm_target)
-    }
+    if not target.mattr:
+        return
+    features = _known_features(target.mtriple, sorted(cpus))
     for feature in target.mattr:
         if feature[1:] not in features:
             raise TargetError(
@@ -43,6 +43,23 @@ def check_target(target: Target) -> None:
                 rule="A feature must be one that LLVM knows for that architecture.",
                 remedy=f"Near matches: {_near(feature[1:], features)}.",
             )
+
+
+def _known_features(mtriple: str, cpus: Sequence[str]) -> set[str]:
+    """Every feature that some CPU of the architecture has: LLVM lists features by CPU only."""
+    import tvm
+    import tvm_ffi
+
+    features_of = tvm_ffi.get_global_func("target.llvm_get_cpu_features")
+    known = {"soft-float", "strict-align"}  # code generation only, on no CPU
+    for cpu in cpus:
+        known |= {
+            str(name)
+            for name in features_of(
+                tvm.target.Target({"kind": "llvm", "mtriple": mtriple, "mcpu": cpu})
+            )
+        }
+    return known
 
 
 def build_objects(kernels: Mapping[str, Any], target: Target) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ from edgewright.deploy.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from edgewright.spec.errors import BundleError
 from edgewright.spec.tensor import TensorSpec
 
-__all__ = ["BundleFolder", "golden_path", "hash_file", "is_bundle", "read_bundle", "replaceable"]
+__all__ = ["BundleFolder", "files_of", "golden_path", "hash_file", "is_bundle", "read_bundle", "replaceable"]
 
 #: Made by Python when a board's program imports the bundle's module; never read by Edgewright.
 _IGNORED_FOLDER = "__pycache__"
@@ -37,7 +37,7 @@ class BundleFolder:
     @property
     def library(self) -> Path:
         """The shared library."""
-        return self.path / "lib" / f"lib{self.manifest.name}.so"
+        return self.path / self.manifest.library.file
 
     @property
     def weights(self) -> Path | None:
@@ -114,7 +114,7 @@ def read_bundle(folder: Path) -> BundleFolder:
             remedy="Name the folder that `edgewright compile` wrote.",
         ) from error
     manifest = parse_manifest(text)
-    present = set(_files_of(folder))
+    present = set(files_of(folder))
     for name in sorted(manifest.files):
         entry = manifest.files[name]
         if name not in present:
@@ -127,7 +127,7 @@ def read_bundle(folder: Path) -> BundleFolder:
     return BundleFolder(folder, manifest)
 
 
-def _files_of(folder: Path) -> list[str]:
+def files_of(folder: Path) -> list[str]:
     """Every file below the folder, by its path with slashes; caches of Python's aside."""
     found = []
     for place, folders, files in os.walk(folder):

@@ -24,6 +24,7 @@ __all__ = [
     "FileEntry",
     "GoldenEntry",
     "LayerEntry",
+    "LibraryEntry",
     "Manifest",
     "MemoryEntry",
     "dump_manifest",
@@ -77,6 +78,19 @@ class LayerEntry:
 
 
 @dataclass(frozen=True)
+class LibraryEntry:
+    """What ``edgewright_runtime.py`` loads.
+
+    Attributes:
+        file: the shared library, from the bundle's root.
+        symbol: the function that returns the program.
+    """
+
+    file: str
+    symbol: str
+
+
+@dataclass(frozen=True)
 class MemoryEntry:
     """Bytes of memory that one handle needs, weights and code aside where not said.
 
@@ -120,6 +134,7 @@ class Manifest:
         board: the board's name, or that of the target where none was named.
         target: what the code was generated for.
         toolchain: what linked it, with its version and the C library it asks for.
+        library: the shared library.
         weights: ``file`` (weights.bin, mapped) or ``embed`` (inside the library).
         options: options of the compiler that differ from bundle to bundle, as text.
         inputs: tensors the model takes, dense and row-major.
@@ -137,6 +152,7 @@ class Manifest:
     board: str
     target: Target
     toolchain: Mapping[str, str]
+    library: LibraryEntry
     weights: str
     options: Mapping[str, str]
     inputs: tuple[TensorSpec, ...]

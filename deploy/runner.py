@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ctypes
 import platform
 import sys
 import tempfile
@@ -84,6 +85,7 @@ class LibraryRunner:
     def __init__(self, bundle: BundleFolder, threads: int = 1) -> None:
         self._bundle = bundle
         self._threads = threads
+        self._module: Any = None
         self._model: Any = None
         self.name = f"host, {threads} thread{'s' if threads > 1 else ''}"
 
@@ -93,10 +95,10 @@ class LibraryRunner:
         Raises:
             ToolError: the library cannot be loaded here.
         """
-        module = load_runtime_module(self._bundle)
+        self._module = load_runtime_module(self._bundle)
         try:
-            self._model = module.Model(self._bundle.path, threads=self._threads)
-        except (OSError, module.RuntimeFailure) as error:
+            self._model = self._module.Model(self._bundle.path, threads=self._threads)
+        except (OSError, self._module.RuntimeFailure) as error:
             raise _failed(self._bundle, error) from error
         return self
 
@@ -108,17 +110,21 @@ class LibraryRunner:
     ) -> None:
         """Free the model."""
         self._model.close()
+        # Unloaded too: the linker knows libraries by path, and would answer with this one if another
+        # bundle took its place.
+        _ctypes.dlclose(self._model._library._handle)
         self._model = None
-
-    @property
-    def model(self) -> Any:
-        """The bundle's own ``edgewright_runtime.Model``, for timing."""
-        return self._model
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run the model once; see :class:`Runner`."""
         arrays = check_inputs(inputs, self._bundle.manifest.inputs)
-        return dict(self._model.run(arrays))
+        try:
+            return dict(self._model.infer(arrays))
+        except self._module.RuntimeFailure as error:
+            raise ToolError(
+                f"the bundle '{self._bundle.path}' failed to run ({error})",
+                remedy="Compile the model again.",
+            ) from error
 
 
 class SelftestRunner:

@@ -1,20 +1,15 @@
-"""The whole way of a model, in order: load, prepare, lower, prove, link, bundle; then run."""
+"""The whole way of a model, in order: load, prepare, lower, prove, link, bundle."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgewright.compiler.verify.compare import Tolerance
-from edgewright.compiler.verify.runner import Array
-from edgewright.compiler.verify.verification import Case, Verification, compare_case
-from edgewright.deploy.benchmark import Benchmark
-from edgewright.deploy.bundle import BundleFolder, hash_file, is_bundle, read_bundle
-from edgewright.deploy.manifest import Manifest
+from edgewright.bundle import Bundle
+from edgewright.deploy.bundle import hash_file, read_bundle, replaceable
 from edgewright.deploy.output_folder import check_output, staged_folder
 from edgewright.model_name import model_name
 from edgewright.spec.errors import UsageError
@@ -22,6 +17,9 @@ from edgewright.spec.progress import Progress, silent
 from edgewright.stages import StageClock
 
 __all__ = ["Bundle", "compile", "load"]
+
+_WEIGHTS = ("file", "embed")
+_TOOLCHAINS = ("zig", "gnu")
 
 
 def compile(  # noqa: A001  # the verb of the command line
@@ -70,20 +68,56 @@ def compile(  # noqa: A001  # the verb of the command line
     from edgewright.deploy.boards.registry import resolve
     from edgewright.deploy.write_bundle import write_bundle
 
-    file, clock = Path(model), StageClock(progress or silent)
+    _check_choice("weights", weights, _WEIGHTS)
+    _check_choice("toolchain", toolchain, _TOOLCHAINS)
+    core, board = resolve(target)
+    file, name = Path(model), model_name(name, Path(model))
     options = Options(conv_algorithm, max_error, max_workspace, weights == "embed")
-    name = model_name(name, file)
-    board = resolve(target)
-    folder, temporary = _place(output, f"{name}-{board.name}", force)
+    folder, temporary = _place(output, f"{name}-{board.name if board else core.name}", force)
+    clock = StageClock(progress or silent)
+
     with clock.stage("load"):
         loaded = load_model(file, input_shapes)
     with clock.stage("prepare"):
         prepared = to_proto(prepare(loaded))
-    compiled = lower(prepared, board.target, name=name, options=options, progress=clock.progress)
+    compiled = lower(prepared, core, name=name, options=options, progress=clock.progress)
     clock.seconds.update(compiled.stage_seconds)
     with clock.stage("reference"):
         limits = index_limits(prepared)
         golden = make_golden(file, compiled.inputs, compiled.outputs, limits=limits)
-    with clock.stage("link"), staged_folder(folder, replaceable=_replaceable(force)) as staging:
-        write_bundle(staging, compiled, golden, board=board, toolchain=toolchain, model=file, options=options)
+    with clock.stage("link"), staged_folder(folder, replaceable=replaceable(force)) as staging:
+        write_bundle(
+            staging,
+            compiled,
+            golden,
+            model_sha256=hash_file(file),
+            board=board,
+            toolchain=toolchain,
+            options=options,
+        )
     return Bundle(read_bundle(folder), clock.seconds, temporary)
+
+
+def load(path: str | os.PathLike[str]) -> Bundle:
+    """Open a bundle after comparing every file with the manifest's hash.
+
+    Raises:
+        BundleError: no bundle, another schema, or a file that was changed, is missing or was added.
+    """
+    return Bundle(read_bundle(Path(path)))
+
+
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"{option} is '{value}'", rule=f"It is {' or '.join(choices)}.")
+
+
+def _place(
+    output: str | os.PathLike[str] | None, name: str, force: bool
+) -> tuple[Path, tempfile.TemporaryDirectory[str] | None]:
+    """Where the bundle goes, checked before the minutes and not after."""
+    if output is None:
+        temporary = tempfile.TemporaryDirectory(prefix="edgewright-")
+        return Path(temporary.name) / name, temporary
+    check_output(Path(output), replaceable=replaceable(force))
+    return Path(output), None

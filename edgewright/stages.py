@@ -18,18 +18,19 @@ class StageClock:
         progress: told each stage's name and the fraction of it that is done.
 
     Attributes:
+        progress: what it tells.
         seconds: wall time of each stage that has ended, in order.
     """
 
     def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+        self.progress = progress
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time the block as the stage of that name."""
         start = time.perf_counter()
-        self._progress(name, 0.0)
+        self.progress(name, 0.0)
         yield
         self.seconds[name] = time.perf_counter() - start
-        self._progress(name, 1.0)
+        self.progress(name, 1.0)

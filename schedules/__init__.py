@@ -1,0 +1,1 @@
+"""Kernels of our own, and the choice among them. Imports nothing but ``spec``."""

@@ -50,7 +50,7 @@ CORE_RATES = {
     "avx2": CoreRates(2.0, 2.0, 4.0, 32.0, by_lane=False, max_accumulators=12),
     "sse": CoreRates(1.0, 1.0, 6.0, 16.0, by_lane=False, max_accumulators=10),
     "neon": CoreRates(2.0, 2.0, 4.0, 16.0, by_lane=True, max_accumulators=20),
-    "neon32": CoreRates(0.5, 1.0, 4.0, 4.0, by_lane=True, max_accumulators=8),
+    "neon32": CoreRates(0.25, 0.5, 4.0, 4.0, by_lane=False, max_accumulators=6),
     "vfp": CoreRates(0.25, 0.25, 8.0, 2.0, by_lane=False, max_accumulators=4),
     "softfp": CoreRates(0.02, 0.25, 1.0, 2.0, by_lane=False, max_accumulators=2),
 }
@@ -81,7 +81,7 @@ def step_cycles(target: Target, rows: int, columns: int, *, weight_bytes_residen
 
 @dataclass(frozen=True)
 class TaskSplit:
-    """How a kernel's work is cut: ``chunks`` pieces of ``size`` units each, the last one shorter."""
+    """How work is cut: ``chunks`` pieces of ``size`` units each, the last one maybe shorter."""
 
     size: int
     chunks: int

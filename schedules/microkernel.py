@@ -1,8 +1,8 @@
 """Building blocks of the generated kernels: vectors, loops, register tiles, epilogues.
 
-Everything here emits TIR into the ``IRBuilder`` frame that is open; :func:`kernel_function` opens it.
-Kernels loop from zero and add an offset, because TVM 0.27's ``CanonicalizeLoop`` miscompiles nested
-loops that start elsewhere.
+Everything here emits TIR into the ``IRBuilder`` frame that :func:`kernel_function` opens. Kernels
+loop from zero and add an offset, because TVM 0.27's ``CanonicalizeLoop`` miscompiles nested loops
+that start elsewhere.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ __all__ = [
     "ANY_ALIGNMENT",
     "ColumnTiles",
     "RegisterTile",
+    "Simd",
     "activate",
     "broadcast",
     "clipped_taps",
@@ -35,6 +36,11 @@ __all__ = [
     "index_loop",
     "kernel_function",
     "load",
+    "maximum",
+    "minimum",
+    "multiply_add",
+    "pixel_index",
+    "simd_of",
     "store",
     "tap_runs",
     "vectors_of_lanes",
@@ -60,16 +66,27 @@ class Simd:
     call_fma: bool
     call_max: bool
 
+    @property
+    def dtype(self) -> str:
+        """TVM's name of the vector's type."""
+        return f"float32x{self.lanes}" if self.lanes > 1 else "float32"
+
+    def scalar(self) -> Simd:
+        """The same instruction set, one element at a time."""
+        return Simd(lanes=1, by_lane=False, call_fma=False, call_max=False)
+
 
 def simd_of(target: Target) -> Simd:
     """The vectors of a target."""
-    neon = target.isa.name in ("neon", "neon32")
+    narrow = target.isa.name == "neon32"
+    # Without VFPv4 the intrinsic would be a call of fmaf for each lane. With it there is no
+    # multiply-add by lane, and a load that spreads one element is the cheaper operand.
+    vfp4 = "+vfp4" in target.mattr
     return Simd(
         lanes=target.isa.vec_lanes,
-        by_lane=core_rates(target.isa).by_lane,
-        # Without VFPv4 the intrinsic would be a call of fmaf for each lane.
-        call_fma=target.isa.name == "neon32" and "+vfp4" in target.mattr,
-        call_max=neon,
+        by_lane=core_rates(target.isa).by_lane or (narrow and not vfp4),
+        call_fma=narrow and vfp4,
+        call_max=target.isa.name in ("neon", "neon32"),
     )
 
 
@@ -95,7 +112,7 @@ def extract_lane(vector: Any, position: int) -> Any:
 
 
 def load(buffer: Any, indices: Sequence[Any], lanes: int) -> Any:
-    """``lanes`` consecutive elements of ``buffer``, beginning at ``indices``, bound to a variable."""
+    """``lanes`` consecutive elements of ``buffer`` from ``indices`` on, bound to a variable."""
     return builder.Bind(buffer[_vector_indices(indices, lanes)])
 
 
@@ -134,11 +151,10 @@ def kernel_function(name: str, emit: Callable[[], None]) -> Any:
     The body is an ``SBlockRealize``, as Relax asks of a function that it calls, and the function
     is marked opaque (pattern 8), so that no fusion pass looks inside.
     """
-    with IRBuilder() as ir_builder:
-        with builder.prim_func(s_tir=True):
-            builder.func_name(name)
-            builder.func_attr({"tirx.noalias": True, "global_symbol": name, "op_pattern": 8})
-            emit()
+    with IRBuilder() as ir_builder, builder.prim_func(s_tir=True):
+        builder.func_name(name)
+        builder.func_attr({"tirx.noalias": True, "global_symbol": name, "op_pattern": 8})
+        emit()
     function = ir_builder.get()
     block = s_tir.SBlock([], [], [], "root", function.body)
     return function.with_body(s_tir.SBlockRealize([], tirx.const(True, "bool"), block))
@@ -156,12 +172,25 @@ def pixel_index(row: Any, width: int, column: Any) -> Any:
 def multiply_add(total: Any, left: Any, right: Any, simd: Simd) -> Any:
     """``total + left * right`` in one instruction where there is one."""
     if simd.call_fma:
-        name = f"llvm.fma.v{simd.lanes}f32"
-        return tirx.call_llvm_pure_intrin(f"float32x{simd.lanes}", name, left, right, total)
+        return tirx.call_llvm_pure_intrin(simd.dtype, "llvm.fma", left, right, total)
     return total + left * right
 
 
-def activate(value: Any, activation: Activation | None, lanes: int, *, call_max: bool) -> Any:
+def maximum(bound: Any, value: Any, simd: Simd) -> Any:
+    """``max(bound, value)``; NaN in ``value`` stays NaN."""
+    if simd.call_max:
+        return tirx.call_llvm_pure_intrin(simd.dtype, "llvm.maximum", bound, value)
+    return tirx.max(bound, value)
+
+
+def minimum(bound: Any, value: Any, simd: Simd) -> Any:
+    """``min(bound, value)``; NaN in ``value`` stays NaN."""
+    if simd.call_max:
+        return tirx.call_llvm_pure_intrin(simd.dtype, "llvm.minimum", bound, value)
+    return tirx.min(bound, value)
+
+
+def activate(value: Any, activation: Activation | None, simd: Simd) -> Any:
     """``activation(value)`` on vectors; NaN stays NaN.
 
     Raises:
@@ -169,30 +198,30 @@ def activate(value: Any, activation: Activation | None, lanes: int, *, call_max:
     """
     if activation is None:
         return value
-    value = builder.Bind(value)
-    zero, one = constant(0.0, lanes), constant(1.0, lanes)
+    value, lanes = builder.Bind(value), simd.lanes
+    zero = constant(0.0, lanes)
     if activation.kind == "relu":
-        return tirx.max(zero, value)
+        return maximum(zero, value, simd)
     if activation.kind == "clip":
-        return _clamp(value, activation.low, activation.high, lanes)
+        return _clamp(value, activation.low, activation.high, simd)
     if activation.kind == "leaky_relu":
         slope = constant(activation.alpha, lanes)
-        return tirx.max(zero, value) + slope * tirx.min(zero, value)
+        return maximum(zero, value, simd) + slope * minimum(zero, value, simd)
     if activation.kind == "hard_swish":
         sixth, half = constant(1.0 / 6.0, lanes), constant(0.5, lanes)
-        return value * tirx.max(zero, tirx.min(one, value * sixth + half))
+        return value * _clamp(value * sixth + half, 0.0, 1.0, simd)
     if activation.kind == "hard_sigmoid":
         slope, offset = constant(activation.alpha, lanes), constant(activation.beta, lanes)
-        return tirx.max(zero, tirx.min(one, value * slope + offset))
+        return _clamp(value * slope + offset, 0.0, 1.0, simd)
     raise ValueError(f"activation '{activation.kind}' cannot be fused")
 
 
-def _clamp(value: Any, low: float, high: float, lanes: int) -> Any:
+def _clamp(value: Any, low: float, high: float, simd: Simd) -> Any:
     """``min(max(value, low), high)``, infinite bounds left out."""
     if low > float("-inf"):
-        value = tirx.max(constant(low, lanes), value)
+        value = maximum(constant(low, simd.lanes), value, simd)
     if high < float("inf"):
-        value = tirx.min(constant(high, lanes), value)
+        value = minimum(constant(high, simd.lanes), value, simd)
     return value
 
 
@@ -202,10 +231,11 @@ class RegisterTile:
     Each is a buffer of one vector: a larger one would be a workspace allocation in TVM.
     """
 
-    def __init__(self, rows: int, columns: int, lanes: int) -> None:
+    def __init__(self, rows: int, columns: int, simd: Simd) -> None:
         self.rows = rows
         self.columns = columns
-        self.lanes = lanes
+        self.simd = simd
+        self.lanes = lanes = simd.lanes
         self._vectors = [
             [builder.alloc_buffer((lanes,), "float32") for _ in range(columns)] for _ in range(rows)
         ]
@@ -221,7 +251,7 @@ class RegisterTile:
 
     def multiply_add(self, row: int, column: int, left: Any, right: Any) -> None:
         """``tile[row, column] += left * right``."""
-        self.set(row, column, self.get(row, column) + left * right)
+        self.set(row, column, multiply_add(self.get(row, column), left, right, self.simd))
 
     def fill(self, row_values: Sequence[Any]) -> None:
         """Sets every vector of a row to the row's value."""

@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 __all__ = [
     "NODES_KEY",
+    "Rewrite",
     "add_constant",
     "attribute_float",
     "attribute_int",
@@ -168,6 +169,47 @@ def replace_nodes(
     old_value.replace_all_uses_with(new_value, replace_graph_outputs=True)
     graph.insert_after(old_nodes[-1], new_nodes)
     graph.remove(list(reversed(old_nodes)), safe=True)
+
+
+class Rewrite:
+    """Collects the nodes that take the place of one node.
+
+    Names of nodes and values are stems below the name of the old node; the last value takes the name
+    of the old node's output.
+    """
+
+    def __init__(self, graph: ir.Graph, node: ir.Node) -> None:
+        """Start with no nodes.
+
+        Args:
+            graph: the graph of the node.
+            node: the node to replace; its first output lives on.
+        """
+        self._graph = graph
+        self._node = node
+        self._nodes: list[ir.Node] = []
+
+    def constant(self, stem: str, array: npt.NDArray[np.generic]) -> ir.Value:
+        """An initializer."""
+        return add_constant(self._graph, f"{self._node.name}/{stem}", array)
+
+    def emit(
+        self,
+        op_type: str,
+        *inputs: ir.Value | None,
+        stem: str,
+        shape: Sequence[int] | None = None,
+    ) -> ir.Value:
+        """A node's output, of the old output's type; of its shape too where ``shape`` is None."""
+        name = f"{self._node.name}/{stem}"
+        like = self._node.outputs[0]
+        made = new_node(op_type, inputs, name=name, like=like, output=name, shape=shape)
+        self._nodes.append(made)
+        return made.outputs[0]
+
+    def finish(self, result: ir.Value) -> None:
+        """Put the nodes into the graph; ``result`` replaces the old output."""
+        replace_nodes(self._graph, [self._node], self._nodes, self._node.outputs[0], result)
 
 
 def drop_node(graph: ir.Graph, node: ir.Node, source: ir.Value) -> bool:

@@ -61,6 +61,8 @@ def load_model(
     _check_onnx(file)
     model = _to_ir(proto, file)
     RemoveInitializersFromInputsPass()(model)
+    # Weights that are not inputs exist since version 4.
+    model.ir_version = max(model.ir_version, 4)
     BindSymbolicDimensions(input_shapes)(model)
     return model
 

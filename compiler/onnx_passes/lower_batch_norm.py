@@ -7,11 +7,10 @@ import onnx_ir as ir
 
 from edgewright.compiler.onnx_passes.affine import chain_from, match_affine, write_affine
 from edgewright.compiler.onnx_passes.graph_edits import (
-    add_constant,
+    Rewrite,
     attribute_float,
     attribute_int,
     is_onnx,
-    new_node,
     replace_nodes,
     static_shape,
 )
@@ -44,7 +43,7 @@ class LowerBatchNorm(ir.passes.InPlacePass):
             if match_affine(node) is not None:
                 _lower_constant(graph, node)
             elif len({value.dtype for value in node.inputs if value is not None}) == 1:
-                _lower_computed(graph, node, len(shape))
+                _lower_computed(graph, node)
             else:
                 continue
             modified = True
@@ -62,33 +61,23 @@ def _lower_constant(graph: ir.Graph, node: ir.Node) -> None:
     replace_nodes(graph, nodes, written, nodes[-1].outputs[0], written[-1].outputs[0])
 
 
-def _lower_computed(graph: ir.Graph, node: ir.Node, rank: int) -> None:
-    old, name = node.outputs[0], node.name or ""
+def _lower_computed(graph: ir.Graph, node: ir.Node) -> None:
     source = node.inputs[0]
     full = static_shape(source)
-    assert full is not None and old.dtype is not None
-    column_shape = (full[1], *[1] * (rank - 2))
-    column = add_constant(graph, f"{name}/column", np.array(column_shape, np.int64))
-    epsilon = np.array(attribute_float(node, "epsilon", 1e-5), old.dtype.numpy())
-    nodes: list[ir.Node] = []
-
-    def emit(
-        op_type: str, inputs: list[ir.Value | None], stem: str, shape: tuple[int, ...]
-    ) -> ir.Value:
-        stem = f"{name}/{stem}"
-        nodes.append(new_node(op_type, inputs, name=stem, like=old, output=stem, shape=shape))
-        return nodes[-1].outputs[0]
-
-    stems = ("scale", "bias", "mean", "variance")
+    dtype = node.outputs[0].dtype
+    assert full is not None and dtype is not None
+    column_shape = (full[1], *[1] * (len(full) - 2))
+    rewrite = Rewrite(graph, node)
+    column = rewrite.constant("column", np.array(column_shape, np.int64))
+    epsilon = np.array(attribute_float(node, "epsilon", 1e-5), dtype.numpy())
     scale, bias, mean, variance = (
-        emit("Reshape", [node.inputs[index], column], stem, column_shape)
-        for index, stem in enumerate(stems, start=1)
+        rewrite.emit("Reshape", node.inputs[index], column, stem=stem, shape=column_shape)
+        for index, stem in enumerate(("scale", "bias", "mean", "variance"), start=1)
     )
-    offset = add_constant(graph, f"{name}/epsilon", epsilon)
-    guarded = emit("Add", [variance, offset], "guarded", column_shape)
-    deviation = emit("Sqrt", [guarded], "deviation", column_shape)
-    centred = emit("Sub", [source, mean], "centred", full)
-    divided = emit("Div", [centred, deviation], "divided", full)
-    scaled = emit("Mul", [divided, scale], "scaled", full)
-    result = emit("Add", [scaled, bias], "shifted", full)
-    replace_nodes(graph, [node], nodes, old, result)
+    offset = rewrite.constant("epsilon", epsilon)
+    guarded = rewrite.emit("Add", variance, offset, stem="guarded", shape=column_shape)
+    deviation = rewrite.emit("Sqrt", guarded, stem="deviation", shape=column_shape)
+    centred = rewrite.emit("Sub", source, mean, stem="centred")
+    divided = rewrite.emit("Div", centred, deviation, stem="divided")
+    scaled = rewrite.emit("Mul", divided, scale, stem="scaled")
+    rewrite.finish(rewrite.emit("Add", scaled, bias, stem="shifted"))

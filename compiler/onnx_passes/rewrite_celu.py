@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from edgewright.compiler.onnx_passes.graph_edits import (
-    add_constant,
-    attribute_float,
-    is_onnx,
-    new_node,
-    replace_nodes,
-)
+from edgewright.compiler.onnx_passes.graph_edits import Rewrite, attribute_float, is_onnx
 
 __all__ = ["RewriteCelu"]
 
@@ -32,30 +26,16 @@ class RewriteCelu(ir.passes.InPlacePass):
             if not is_onnx(node, "Celu") or source is None or source.dtype is None:
                 continue
             dtype = source.dtype.numpy()
-            name, old = node.name or "", node.outputs[0]
-            alpha = add_constant(
-                graph, f"{name}/alpha", np.array(attribute_float(node, "alpha", 1.0), dtype)
-            )
-            one = add_constant(graph, f"{name}/one", np.array(1, dtype))
-            zero = add_constant(graph, f"{name}/zero", np.array(0, dtype))
-            nodes: list[ir.Node] = []
-
-            def emit(
-                op_type: str,
-                *inputs: ir.Value | None,
-                stem: str,
-                name: str = name,
-                old: ir.Value = old,
-                nodes: list[ir.Node] = nodes,
-            ) -> ir.Value:
-                stem = f"{name}/{stem}"
-                nodes.append(new_node(op_type, inputs, name=stem, like=old, output=stem))
-                return nodes[-1].outputs[0]
-
-            negative = emit("Clip", source, None, zero, stem="negative")
-            power = emit("Exp", emit("Div", negative, alpha, stem="exponent"), stem="power")
-            below = emit("Mul", emit("Sub", power, one, stem="decay"), alpha, stem="below")
-            result = emit("Add", emit("Relu", source, stem="above"), below, stem="sum")
-            replace_nodes(graph, [node], nodes, old, result)
+            rewrite = Rewrite(graph, node)
+            alpha = rewrite.constant("alpha", np.array(attribute_float(node, "alpha", 1.0), dtype))
+            one = rewrite.constant("one", np.array(1, dtype))
+            zero = rewrite.constant("zero", np.array(0, dtype))
+            negative = rewrite.emit("Clip", source, None, zero, stem="negative")
+            exponent = rewrite.emit("Div", negative, alpha, stem="exponent")
+            power = rewrite.emit("Exp", exponent, stem="power")
+            decay = rewrite.emit("Sub", power, one, stem="decay")
+            below = rewrite.emit("Mul", decay, alpha, stem="below")
+            above = rewrite.emit("Relu", source, stem="above")
+            rewrite.finish(rewrite.emit("Add", above, below, stem="sum"))
             modified = True
         return ir.passes.PassResult(model, modified)

@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from edgewright.compiler.onnx_passes.graph_edits import (
-    add_constant,
-    attribute_float,
-    is_onnx,
-    new_node,
-    replace_nodes,
-)
+from edgewright.compiler.onnx_passes.graph_edits import Rewrite, attribute_float, is_onnx
 
 __all__ = ["RewriteSwish"]
 
@@ -31,23 +25,13 @@ class RewriteSwish(ir.passes.InPlacePass):
             source = node.inputs[0] if node.inputs else None
             if not is_onnx(node, "Swish") or source is None or source.dtype is None:
                 continue
-            name, old = node.name or "", node.outputs[0]
+            rewrite = Rewrite(graph, node)
             alpha = attribute_float(node, "alpha", 1.0)
-            nodes: list[ir.Node] = []
             argument = source
             if alpha != 1.0:
-                constant = add_constant(
-                    graph, f"{name}/alpha", np.array(alpha, source.dtype.numpy())
-                )
-                stem = f"{name}/argument"
-                nodes.append(
-                    new_node("Mul", [source, constant], name=stem, like=old, output=stem)
-                )
-                argument = nodes[-1].outputs[0]
-            stem = f"{name}/gate"
-            nodes.append(new_node("Sigmoid", [argument], name=stem, like=old, output=stem))
-            gate = nodes[-1].outputs[0]
-            nodes.append(new_node("Mul", [source, gate], name=f"{name}/gated", like=old))
-            replace_nodes(graph, [node], nodes, old, nodes[-1].outputs[0])
+                factor = rewrite.constant("alpha", np.array(alpha, source.dtype.numpy()))
+                argument = rewrite.emit("Mul", source, factor, stem="argument")
+            gate = rewrite.emit("Sigmoid", argument, stem="gate")
+            rewrite.finish(rewrite.emit("Mul", source, gate, stem="gated"))
             modified = True
         return ir.passes.PassResult(model, modified)

@@ -21,7 +21,7 @@ class ShapeConstants(ir.passes.InPlacePass):
     """Rewrites constant inputs, never what is computed.
 
     Case 1: scale and bias of ``LayerNormalization`` get the shape of the normalized axes.
-    Case 2: the depth of ``OneHot`` becomes a scalar.
+    Case 2: the depth of ``OneHot`` becomes a scalar of int64.
     Case 3: the exponent of ``Pow`` gets the type of its base, if that is a float.
     Case 4: ``Resize`` with ``axes`` gets scales or sizes for all axes.
     """
@@ -58,10 +58,10 @@ def _expand_norm(graph: ir.Graph, node: ir.Node) -> bool:
 
 def _scalar_depth(graph: ir.Graph, node: ir.Node) -> bool:
     depth = constant_array(node.inputs[1])
-    if depth is None or depth.shape == ():
+    if depth is None or (depth.shape == () and depth.dtype == np.int64):
         return False
-    name = f"{node.name}/depth"
-    node.replace_input_with(1, add_constant(graph, name, depth.reshape(())))
+    scalar = depth.reshape(()).astype(np.int64)
+    node.replace_input_with(1, add_constant(graph, f"{node.name}/depth", scalar))
     return True
 
 

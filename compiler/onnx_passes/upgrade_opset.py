@@ -19,6 +19,9 @@ __all__ = ["TARGET_OPSET", "UpgradeOpset"]
 #: an input) is misread, so the fewest of ONNX's adapters have to run.
 TARGET_OPSET = 18
 
+# The version of the format that came with it; see ONNX's Versioning.md.
+_TARGET_IR_VERSION = 8
+
 
 class UpgradeOpset(ir.passes.FunctionalPass):
     """Rewrites a model of an older opset to :data:`TARGET_OPSET`.
@@ -49,7 +52,12 @@ class UpgradeOpset(ir.passes.FunctionalPass):
             converted = onnx.version_converter.convert_version(
                 weight_free_proto(model), TARGET_OPSET
             )
-        except (RuntimeError, ValueError, onnx.shape_inference.InferenceError) as error:
+        except (
+            onnx.version_converter.ConvertError,
+            onnx.shape_inference.InferenceError,
+            RuntimeError,
+            ValueError,
+        ) as error:
             raise _explain(error, opset) from None
         return ir.passes.PassResult(_with_weights(converted, model), True)
 
@@ -68,6 +76,7 @@ def _explain(error: Exception, opset: int) -> UnsupportedModelError:
 def _with_weights(converted: onnx.ModelProto, original: ir.Model) -> ir.Model:
     """The converted model, with the weights that the copy had as inputs."""
     model = ir.from_proto(converted)
+    model.ir_version = max(model.ir_version, _TARGET_IR_VERSION)
     graph = model.graph
     given = {value.name for value in original.graph.inputs}
     for value in list(graph.inputs):

@@ -9,8 +9,8 @@ import typer
 
 __all__ = ["VERBS", "build_app"]
 
-#: Verb or group of verbs, in the order of ``edgewright --help``; each is the module of that name with
-#: ``register(app)``. These modules import nothing heavy: the help must answer at once.
+#: Verbs and groups of verbs, in the order of ``edgewright --help``; each is the module of that name
+#: with ``register(app)``. These modules import nothing heavy: the help must answer at once.
 VERBS = ("models", "inspect", "compile", "run", "verify", "bench", "boards")
 
 

@@ -76,7 +76,7 @@ def compile_model(
         bundle = api.compile(
             model,
             target,
-            output=output if output is not None else api.default_output(model, target, name),
+            output=output if output is not None else _default_output(model, target, name),
             name=name,
             input_shapes=parse_input_shapes(input_shape or []),
             conv_algorithm=conv_algorithm,
@@ -109,3 +109,12 @@ def compile_model(
     ):
         console.print(table, "")
     console.print(f"Wrote {bundle.path}", markup=False, soft_wrap=True)
+
+
+def _default_output(model: Path, target: str, name: str | None) -> Path:
+    """``NAME-TARGET`` in the working directory."""
+    from edgewright.deploy.boards.registry import resolve
+    from edgewright.model_name import model_name
+
+    core, board = resolve(target)
+    return Path(f"{model_name(name, model)}-{board.name if board is not None else core.name}")

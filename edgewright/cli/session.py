@@ -50,8 +50,8 @@ _Function = TypeVar("_Function", bound=Callable[..., None])
 
 
 def results() -> Console:
-    """Where a verb's result goes: stdout."""
-    return Console(highlight=False)
+    """Where a verb's result goes: stdout. Tables in a file or pipe are not folded to 80 columns."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def messages() -> Console:
@@ -125,9 +125,9 @@ def verb(function: _Function) -> _Function:
                     messages().print_exception()
                 first = " ".join(str(error).split())[:300]
                 _fail(
-                    f"Edgewright failed in a way it does not know: {type(error).__name__}: {first}. "
-                    "This is a defect of Edgewright; run the command with --debug for the traceback, "
-                    "and report it with the model.",
+                    f"Edgewright failed in a way it does not know: {type(error).__name__}: "
+                    f"{first}. This is a defect of Edgewright; run the command with --debug for "
+                    "the traceback, and report it with the model.",
                     DEFECT,
                     as_json,
                 )

@@ -1,0 +1,1 @@
+"""Kernel families for CPUs: one family a file, generated as TIR."""

@@ -38,6 +38,8 @@ FAMILY = "depthwise"
 MAX_UNROLLED_TAPS = 9
 #: Largest number of output vectors of an unrolled tile: more gain nothing and cost build time.
 MAX_UNROLLED_OUTPUTS = 8
+#: Vector registers that weights and tile need together; with fewer the weights are read again.
+UNROLL_REGISTERS = 32
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,17 @@ def interior_rows(workload: Conv2dWorkload) -> tuple[int, int]:
     return first, max(first, end)
 
 
+def unrolls(workload: Conv2dWorkload, target: Target) -> bool:
+    """Whether rows that see the whole kernel have all taps unrolled."""
+    few = workload.kernel_h * workload.kernel_w <= MAX_UNROLLED_TAPS
+    return few and target.isa.vec_registers >= UNROLL_REGISTERS
+
+
 @lru_cache(maxsize=4096)
 def _cheapest(workload: Conv2dWorkload, target: Target) -> tuple[float, DepthwiseConfig]:
     """The configuration of least estimated cycles, with its task split filled in."""
     w = workload
-    unrolled = w.kernel_h * w.kernel_w <= MAX_UNROLLED_TAPS
+    unrolled = unrolls(w, target)
     ranked = [
         (_cycles(w, config, target), -config.tile_ow, config.tile_oh, config)
         for config in get_configs(target)
@@ -194,10 +202,11 @@ def build_kernel(
 ) -> Kernel:
     """Generates the kernel; its parameters are x, w, b where biased, r where residual, y."""
     lanes = target.isa.vec_lanes
+    emitter = _Emitter(workload, config, mk.simd_of(target), unrolls(workload, target))
     return Kernel(
         name=name,
         algorithm=FAMILY,
-        prim_func=mk.kernel_function(name, _Emitter(workload, config, lanes).emit),
+        prim_func=mk.kernel_function(name, emitter.emit),
         pack_weights=partial(pack_weights, lanes=lanes),
         pack_bias=partial(pack_bias, lanes=lanes) if workload.epilogue.bias else None,
         cost=cost,
@@ -216,11 +225,15 @@ class _Place:
 class _Emitter:
     """Emits the schedule of one kernel."""
 
-    def __init__(self, workload: Conv2dWorkload, config: DepthwiseConfig, lanes: int) -> None:
+    def __init__(
+        self, workload: Conv2dWorkload, config: DepthwiseConfig, simd: mk.Simd, unrolled: bool
+    ) -> None:
         self.w = workload
         self.config = config
-        self.lanes = lanes
-        self.blocks = math.ceil(workload.in_channels / lanes)
+        self.simd = simd
+        self.unrolled = unrolled
+        self.lanes = simd.lanes
+        self.blocks = math.ceil(workload.in_channels / simd.lanes)
         self.units = math.ceil(workload.out_h / config.tile_oh)
         self.tiles = mk.column_tiles(
             in_w=workload.in_w,
@@ -257,8 +270,7 @@ class _Emitter:
         w, height = self.w, self.config.tile_oh
         first, end = interior_rows(w)
         row = builder.Bind(unit * height)
-        unrolled = w.kernel_h * w.kernel_w <= MAX_UNROLLED_TAPS and end - first >= height
-        if not unrolled:
+        if not self.unrolled or end - first < height:
             self._clipped_rows(place, row)
         elif first == 0 and end == w.out_h and w.out_h % height == 0:
             self._columns(place, row, height)
@@ -278,7 +290,7 @@ class _Emitter:
             self._columns(place, row, 0)
 
     def _columns(self, place: _Place, row: Any, height: int) -> None:
-        """All column tiles of ``height`` unrolled rows, or of one clipped row if ``height`` is 0."""
+        """All column tiles of ``height`` unrolled rows, or of one clipped row where it is 0."""
         for run in self.tiles:
             with mk.index_loop(run.count) as number:
                 column = run.start + number * self.config.tile_ow
@@ -291,8 +303,19 @@ class _Emitter:
         tap = (place.block * self.w.kernel_h + kh) * self.w.kernel_w + kw
         return mk.load(self.weights, (tap * self.lanes,), self.lanes)
 
-    def _input(self, place: _Place, row: Any, column: Any) -> Any:
-        return mk.load(self.x, (place.batch, place.block, row, column, mk.index(0)), self.lanes)
+    def _input(self, place: _Place, pixel: Any) -> Any:
+        indices = (place.batch, place.block, mk.index(0), pixel, mk.index(0))
+        return mk.load(self.x, indices, self.lanes)
+
+    def _left(self, run: mk.ColumnTiles) -> int:
+        """First input column that a tile reads, from the input column of its first output."""
+        w = self.w
+        return min(
+            i * w.stride_w + kw * w.dilation_w - w.pad_left
+            for i in range(run.width)
+            for kw in range(w.kernel_w)
+            if (i, kw) not in run.missing
+        )
 
     def _start(self, place: _Place) -> Any:
         if self.bias is None:
@@ -303,7 +326,7 @@ class _Emitter:
         place_out = (place.batch, place.block, row, column, mk.index(0))
         if self.residual is not None:
             value = value + mk.load(self.residual, place_out, self.lanes)
-        value = mk.activate(value, self.w.epilogue.activation, self.lanes)
+        value = mk.activate(value, self.w.epilogue.activation, self.simd)
         mk.store(self.y, place_out, value, self.lanes)
 
     def _unrolled_tile(
@@ -317,7 +340,9 @@ class _Emitter:
         ]
         start = self._start(place)
         sums = {(a, i): start for a in range(height) for i in range(run.width)}
-        top, left = row * w.stride_h - w.pad_top, column * w.stride_w - w.pad_left
+        left = self._left(run)
+        top = row * w.stride_h - w.pad_top
+        corner = mk.pixel_index(top, w.in_w, column * w.stride_w + left)
         for in_row in range((height - 1) * w.stride_h + (w.kernel_h - 1) * w.dilation_h + 1):
             rows = _taps_at(in_row, height, w.kernel_h, w.stride_h, w.dilation_h)
             for in_column in range(
@@ -330,17 +355,19 @@ class _Emitter:
                 ]
                 if not rows or not columns:
                     continue
-                value = self._input(place, top + in_row, left + in_column)
+                offset = in_row * w.in_w + in_column - w.pad_left - left
+                value = self._input(place, corner + offset)
                 for a, kh in rows:
                     for i, kw in columns:
-                        sums[a, i] = builder.Bind(sums[a, i] + value * weights[kh][kw])
+                        total = mk.multiply_add(sums[a, i], value, weights[kh][kw], self.simd)
+                        sums[a, i] = builder.Bind(total)
         for (a, i), value in sums.items():
             self._finish(place, row + a, column + i, value)
 
     def _clipped_tile(self, place: _Place, row: Any, column: Any, run: mk.ColumnTiles) -> None:
         """One row whose kernel rows are those inside the image."""
         w = self.w
-        tile = mk.RegisterTile(1, run.width, self.lanes)
+        tile = mk.RegisterTile(1, run.width, self.simd)
         tile.fill([self._start(place)])
         first, count = mk.clipped_taps(
             row,
@@ -351,17 +378,20 @@ class _Emitter:
             dilation=w.dilation_h,
             out=w.out_h,
         )
-        left = column * w.stride_w - w.pad_left
+        if len(run.missing) == run.width * w.kernel_w:
+            count = mk.index(0)
+        left = 0 if len(run.missing) == run.width * w.kernel_w else self._left(run)
         with mk.index_loop(count, first) as kh:
             in_row = row * w.stride_h + kh * w.dilation_h - w.pad_top
+            corner = mk.pixel_index(in_row, w.in_w, column * w.stride_w + left)
             for kw in range(w.kernel_w):
                 columns = [i for i in range(run.width) if (i, kw) not in run.missing]
                 if not columns:
                     continue
                 weight = self._weight(place, kh, kw)
                 for i in columns:
-                    offset = i * w.stride_w + kw * w.dilation_w
-                    tile.multiply_add(0, i, self._input(place, in_row, left + offset), weight)
+                    offset = i * w.stride_w + kw * w.dilation_w - w.pad_left - left
+                    tile.multiply_add(0, i, self._input(place, corner + offset), weight)
         for i in range(run.width):
             self._finish(place, row, column + i, tile.get(0, i))
 

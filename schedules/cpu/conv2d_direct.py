@@ -1,12 +1,13 @@
 """Direct convolution on blocked activations.
 
-Algorithm: ``y[n, o, oh, ow] = sum over i, kh, kw of x[n, i, oh*s+kh*d-p, ow*s+kw*d-p] * w[o, i, kh, kw]``.
+Algorithm: ``y[n, o, oh, ow]`` is the sum over ``i, kh, kw`` of
+``x[n, i, oh*s + kh*d - p, ow*s + kw*d - p] * w[o, i, kh, kw]``.
 
 Schedule (``c`` lanes, register tile of ``tile_oc`` channel blocks x ``tile_ow`` columns)::
 
     before                          after
     for n, o, oh, ow:               parallel task: (n, rows, oc tiles)
-      for i, kh, kw:                  for oc tile in task, chunk of input channels, row, column tile:
+      for i, kh, kw:                  for oc tile, chunk of input channels, row, column tile:
         y += x * w                      tile = bias, or the sums so far
                                         for kh inside the image, kw, i: tile += x[i] * w[i]
                                         y = activation(tile + residual)
@@ -20,18 +21,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
 
 from edgewright.schedules import microkernel as mk
+from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks, step_cycles
 from edgewright.schedules.cpu.conv2d_direct_emit import (
     Conv2dDirectConfig,
     DirectEmitter,
     Geometry,
 )
-from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks, step_cycles
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
 from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
 from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dWorkload
@@ -42,7 +43,7 @@ __all__ = ["Conv2dDirectConfig", "get_configs", "offer"]
 FAMILY = "direct"
 
 
-@lru_cache(maxsize=None)
+@cache
 def get_configs(target: Target) -> tuple[Conv2dDirectConfig, ...]:
     """Register tiles that the instruction set holds without spilling."""
     rates = core_rates(target.isa)
@@ -238,7 +239,7 @@ def build_kernel(
 ) -> Kernel:
     """Generates the kernel; its parameters are x, w, b where biased, r where residual, y."""
     geometry = Geometry(workload, target.isa.vec_lanes, nchw)
-    emitter = DirectEmitter(geometry, config, core_rates(target.isa).by_lane)
+    emitter = DirectEmitter(geometry, config, mk.simd_of(target))
     return Kernel(
         name=name,
         algorithm=FAMILY,

@@ -1,4 +1,4 @@
-"""Emits the direct convolution's schedule; :mod:`.conv2d_direct` says what it is and chooses tiles."""
+"""Emits the direct convolution's schedule, which :mod:`.conv2d_direct` describes."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ class Geometry:
 
     @property
     def flat(self) -> bool:
+        """Whether the image is one row: 1x1, no stride, no padding."""
         w = self.workload
         return (w.kernel_h, w.kernel_w, w.stride_h, w.stride_w) == (1, 1, 1, 1) and not any(
             (w.pad_top, w.pad_left, w.pad_bottom, w.pad_right)
@@ -65,18 +66,22 @@ class Geometry:
 
     @property
     def rows(self) -> int:
+        """Output rows."""
         return 1 if self.flat else self.workload.out_h
 
     @property
     def columns(self) -> int:
+        """Output columns."""
         return self.workload.out_h * self.workload.out_w if self.flat else self.workload.out_w
 
     @property
     def in_columns(self) -> int:
+        """Input columns."""
         return self.workload.in_h * self.workload.in_w if self.flat else self.workload.in_w
 
     @property
     def group_in(self) -> int:
+        """Input channels of one group."""
         return self.workload.in_channels // self.workload.groups
 
     @property
@@ -86,9 +91,11 @@ class Geometry:
 
     @property
     def taps(self) -> int:
+        """Elements of a kernel of one input channel."""
         return self.workload.kernel_h * self.workload.kernel_w
 
     def column_tiles(self, tile: int) -> list[mk.ColumnTiles]:
+        """Runs of equal tiles of ``tile`` output columns."""
         w = self.workload
         return mk.column_tiles(
             in_w=self.in_columns,
@@ -114,12 +121,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Step:
-    """One kernel tap of a tile: input row and column, first weight step, columns it touches."""
+    """One kernel tap of a tile: first input pixel, first weight step, output columns it touches."""
 
     tile: mk.RegisterTile
     place: Place
-    in_row: Any
-    in_column: Any
+    pixel: Any
     position: Any
     columns: tuple[int, ...]
 
@@ -130,15 +136,15 @@ class DirectEmitter:
     Args:
         geometry: the workload.
         config: tile sizes.
-        by_lane: whether multiply-adds take a lane of a vector, so that inputs are read as vectors.
+        simd: the instruction set's vectors.
     """
 
-    def __init__(self, geometry: Geometry, config: Conv2dDirectConfig, by_lane: bool) -> None:
+    def __init__(self, geometry: Geometry, config: Conv2dDirectConfig, simd: mk.Simd) -> None:
         self.geometry = geometry
         self.w = geometry.workload
         self.config = config
         self.lanes = geometry.lanes
-        self.by_lane = by_lane
+        self.simd = simd
         self.chunks = geometry.group_in // config.chunk_ic
         self.column_tiles = geometry.column_tiles(config.tile_ow)
         full = sum(run.count for run in self.column_tiles if run.width == config.tile_ow)
@@ -239,7 +245,7 @@ class DirectEmitter:
 
     def _tile(self, place: Place, row: Any, column: Any, run: mk.ColumnTiles) -> None:
         """One register tile: start, multiply-adds, end."""
-        tile = mk.RegisterTile(place.blocks, run.width, self.lanes)
+        tile = mk.RegisterTile(place.blocks, run.width, self.simd)
         if self.chunks == 1:
             self._start(tile, place)
         else:
@@ -290,7 +296,7 @@ class DirectEmitter:
                 if last and self.residual is not None:
                     value = value + mk.load(self.residual, place_out, self.lanes)
                 if last:
-                    value = mk.activate(value, self.w.epilogue.activation, self.lanes)
+                    value = mk.activate(value, self.w.epilogue.activation, self.simd)
                 mk.store(self.y, place_out, value, self.lanes)
 
     def _kernel_rows(self, row: Any) -> tuple[Any, Any]:
@@ -325,9 +331,12 @@ class DirectEmitter:
             in_row = row * w.stride_h + kh * w.dilation_h - w.pad_top
             for first_kw, kws, columns in mk.tap_runs(run, w.kernel_w):
                 with mk.index_loop(kws, first_kw) as kw:
-                    in_column = column * w.stride_w + kw * w.dilation_w - w.pad_left
+                    first_column = (
+                        (column + columns[0]) * w.stride_w + kw * w.dilation_w - w.pad_left
+                    )
+                    pixel = mk.pixel_index(in_row, w.in_w, first_column)
                     tap = (place.chunk * w.kernel_h + kh) * w.kernel_w + kw
-                    step = Step(tile, place, in_row, in_column, tap * chunk, columns)
+                    step = Step(tile, place, pixel, tap * chunk, columns)
                     if chunk // unroll:
                         with mk.index_loop(chunk // unroll) as turn:
                             self._channels(step, turn * unroll, unroll)
@@ -340,12 +349,12 @@ class DirectEmitter:
         absolute = place.chunk * self.config.chunk_ic + channel
         group_block = place.group * (self.geometry.group_in // lanes)
         block, lane = group_block + absolute // lanes, absolute % lanes
-        whole = self.by_lane and count == lanes
+        whole = self.simd.by_lane and count == lanes
         sources: dict[int, Any] = {}
 
         def source(i: int, lane_index: Any, width: int) -> Any:
-            in_column = step.in_column + i * self.w.stride_w
-            return mk.load(self.x, (place.batch, block, step.in_row, in_column, lane_index), width)
+            pixel = step.pixel + (i - step.columns[0]) * self.w.stride_w
+            return mk.load(self.x, (place.batch, block, mk.index(0), pixel, lane_index), width)
 
         if whole:
             sources = {i: source(i, mk.index(0), lanes) for i in step.columns}
@@ -357,7 +366,7 @@ class DirectEmitter:
 
     def _products(self, tile: mk.RegisterTile, i: int, scalar: Any, weights: list[Any]) -> None:
         spread = mk.broadcast(scalar, self.lanes)
-        if not self.by_lane:
+        if not self.simd.by_lane:
             spread = builder.Bind(spread)
         for t, weight in enumerate(weights):
             tile.multiply_add(t, i, spread, weight)
@@ -378,13 +387,16 @@ class DirectEmitter:
             return
         with mk.index_loop(w.in_channels) as channel, mk.index_loop(count, first) as kh:
             in_row = row * w.stride_h + kh * w.dilation_h - w.pad_top
+            positions = [position for _, _, position in taps]
+            left = min(positions)
+            pixel = mk.pixel_index(in_row, w.in_w, column * w.stride_w + left)
 
             def fetch(position: int, width: int) -> Any:
-                in_column = column * w.stride_w + position
-                return mk.load(self.x, (place.batch, channel, in_row, in_column), width)
+                indices = (place.batch, channel, mk.index(0), pixel + (position - left))
+                return mk.load(self.x, indices, width)
 
-            widest = self.lanes if self.by_lane else 1
-            scalars = mk.vectors_of_lanes(fetch, [position for _, _, position in taps], widest)
+            widest = self.lanes if self.simd.by_lane else 1
+            scalars = mk.vectors_of_lanes(fetch, positions, widest)
             for kw in range(w.kernel_w):
                 columns = [(i, position) for i, k, position in taps if k == kw]
                 if not columns:

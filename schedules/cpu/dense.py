@@ -161,7 +161,7 @@ def build_kernel(
 ) -> Kernel:
     """Generates the kernel; its parameters are x, w, b where biased, r where residual, y."""
     lanes = target.isa.vec_lanes
-    emitter = _Emitter(workload, config, lanes, core_rates(target.isa).by_lane)
+    emitter = _Emitter(workload, config, mk.simd_of(target))
     return Kernel(
         name=name,
         algorithm=FAMILY,
@@ -176,14 +176,12 @@ def build_kernel(
 class _Emitter:
     """Emits the schedule of one kernel."""
 
-    def __init__(
-        self, workload: DenseWorkload, config: DenseConfig, lanes: int, by_lane: bool
-    ) -> None:
+    def __init__(self, workload: DenseWorkload, config: DenseConfig, simd: mk.Simd) -> None:
         self.w = workload
         self.config = config
-        self.lanes = lanes
-        self.by_lane = by_lane
-        self.blocks = math.ceil(workload.out_features / lanes)
+        self.simd = simd
+        self.lanes = simd.lanes
+        self.blocks = math.ceil(workload.out_features / simd.lanes)
 
     def emit(self) -> None:
         """The whole function."""
@@ -235,7 +233,7 @@ class _Emitter:
 
     def _tile(self, block: Any, outputs: int, row: Any, rows: int) -> None:
         vectors, parts = math.ceil(outputs / self.lanes), self.config.parts
-        tile = mk.RegisterTile(vectors, rows * parts, self.lanes)
+        tile = mk.RegisterTile(vectors, rows * parts, self.simd)
         zero = mk.constant(0.0, self.lanes)
         for t in range(vectors):
             start = zero
@@ -256,7 +254,7 @@ class _Emitter:
         self, tile: mk.RegisterTile, block: Any, row: Any, rows: int, first: Any, count: int
     ) -> None:
         """``count`` input features from ``first``; partial sums take turns."""
-        whole = self.by_lane and count == self.lanes
+        whole = self.simd.by_lane and count == self.lanes
         sources: list[Any] = []
         if whole:
             sources = [mk.load(self.x, (row + i, first), count) for i in range(rows)]
@@ -292,7 +290,7 @@ class _Emitter:
         if valid == self.lanes:
             if self.residual is not None:
                 value = value + mk.load(self.residual, place, self.lanes)
-            mk.store(self.y, place, mk.activate(value, activation, self.lanes), self.lanes)
+            mk.store(self.y, place, mk.activate(value, activation, self.simd), self.lanes)
             return
         value = builder.Bind(value)
         for lane in range(valid):
@@ -300,4 +298,4 @@ class _Emitter:
             single = mk.extract_lane(value, lane)
             if self.residual is not None:
                 single = single + mk.load(self.residual, at, 1)
-            mk.store(self.y, at, mk.activate(single, activation, 1), 1)
+            mk.store(self.y, at, mk.activate(single, activation, self.simd.scalar()), 1)

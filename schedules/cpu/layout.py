@@ -359,7 +359,7 @@ def _elementwise(
         shape_stem(shape),
         activation_stem(activation),
     )
-    emit = partial(_emit_elementwise, kind, shape, span, lanes, activation, operand)
+    emit = partial(_emit_elementwise, kind, shape, span, mk.simd_of(target), activation, operand)
     packs = partial(pack_channels, lanes=lanes) if operand == "vectors" else None
     return Kernel(
         name=name,
@@ -376,10 +376,11 @@ def _emit_elementwise(
     kind: str,
     shape: Shape,
     span: BlockedSpan,
-    lanes: int,
+    simd: mk.Simd,
     activation: Activation | None,
     operand: str,
 ) -> None:
+    lanes = simd.lanes
     blocked_shape = (shape[0], span.blocks, shape[2], shape[3], lanes)
     x = mk.declare("x", blocked_shape)
     others = []
@@ -399,11 +400,11 @@ def _emit_elementwise(
             "none": (),
         }[operand]
         value = mk.load(x, place, lanes)
-        value = _combine(kind, value, [mk.load(other, here, lanes) for other in others])
-        mk.store(y, place, mk.activate(value, activation, lanes), lanes)
+        value = _combine(kind, value, [mk.load(other, here, lanes) for other in others], simd)
+        mk.store(y, place, mk.activate(value, activation, simd), lanes)
 
 
-def _combine(kind: str, value: Any, others: list[Any]) -> Any:
+def _combine(kind: str, value: Any, others: list[Any], simd: mk.Simd) -> Any:
     if kind == "unary":
         return value
     if kind == "scale_shift":
@@ -412,7 +413,7 @@ def _combine(kind: str, value: Any, others: list[Any]) -> Any:
         "add": lambda a, b: a + b,
         "sub": lambda a, b: a - b,
         "mul": lambda a, b: a * b,
-        "max": tirx.max,
-        "min": tirx.min,
+        "max": partial(mk.maximum, simd=simd),
+        "min": partial(mk.minimum, simd=simd),
     }
     return operators[kind](value, others[0])

@@ -105,8 +105,8 @@ def _stem(w: Pool2dWorkload) -> str:
     )
 
 
-def _combine(kind: str, left: Any, right: Any) -> Any:
-    return tirx.max(left, right) if kind == "max" else left + right
+def _combine(kind: str, left: Any, right: Any, simd: mk.Simd) -> Any:
+    return mk.maximum(left, right, simd) if kind == "max" else left + right
 
 
 @lru_cache(maxsize=1024)
@@ -114,7 +114,7 @@ def build_global(
     workload: Pool2dWorkload, config: GlobalPoolConfig, target: Target, name: str, cost: float
 ) -> Kernel:
     """Generates the kernel of a window over the whole image; its parameters are x, y."""
-    w, lanes = workload, target.isa.vec_lanes
+    w, lanes, simd = workload, target.isa.vec_lanes, mk.simd_of(target)
     blocks, pixels, parts = math.ceil(w.channels / lanes), w.in_h * w.in_w, config.parts
     zero = mk.index(0)
 
@@ -127,18 +127,18 @@ def build_global(
             def pixel(number: Any) -> Any:
                 return mk.load(x, (image, block, zero, number, zero), lanes)
 
-            tile = mk.RegisterTile(1, parts, lanes)
+            tile = mk.RegisterTile(1, parts, simd)
             for part in range(parts):
                 tile.set(0, part, pixel(mk.index(part)))
             with mk.index_loop(pixels // parts - 1, 1) as turn:
                 for part in range(parts):
-                    value = _combine(w.kind, tile.get(0, part), pixel(turn * parts + part))
+                    value = _combine(w.kind, tile.get(0, part), pixel(turn * parts + part), simd)
                     tile.set(0, part, value)
             for rest in range(pixels - pixels % parts, pixels):
-                tile.set(0, 0, _combine(w.kind, tile.get(0, 0), pixel(mk.index(rest))))
+                tile.set(0, 0, _combine(w.kind, tile.get(0, 0), pixel(mk.index(rest)), simd))
             value = tile.get(0, 0)
             for part in range(1, parts):
-                value = _combine(w.kind, value, tile.get(0, part))
+                value = _combine(w.kind, value, tile.get(0, part), simd)
             if w.kind == "average":
                 value = value * mk.constant(1.0 / pixels, lanes)
             mk.store(y, (image, block, zero, zero, zero), value, lanes)
@@ -160,7 +160,7 @@ def build_window(
     return Kernel(
         name=name,
         algorithm="pool_window",
-        prim_func=mk.kernel_function(name, _Emitter(workload, config, target.isa.vec_lanes).emit),
+        prim_func=mk.kernel_function(name, _Emitter(workload, config, mk.simd_of(target)).emit),
         cost=cost,
         reason=f"window, tile of {config.tile_ow} columns",
     )
@@ -169,11 +169,12 @@ def build_window(
 class _Emitter:
     """Emits the schedule of one window kernel."""
 
-    def __init__(self, workload: Pool2dWorkload, config: PoolConfig, lanes: int) -> None:
+    def __init__(self, workload: Pool2dWorkload, config: PoolConfig, simd: mk.Simd) -> None:
         self.w = workload
         self.config = config
-        self.lanes = lanes
-        self.blocks = math.ceil(workload.channels / lanes)
+        self.simd = simd
+        self.lanes = simd.lanes
+        self.blocks = math.ceil(workload.channels / simd.lanes)
 
     def emit(self) -> None:
         """The whole function."""
@@ -181,7 +182,7 @@ class _Emitter:
         self.x = mk.declare("x", (w.batch, self.blocks, w.in_h, w.in_w, self.lanes))
         self.y = mk.declare("y", (w.batch, self.blocks, w.out_h, w.out_w, self.lanes))
         row_tasks = math.ceil(w.out_h / size)
-        runs = mk.column_tiles(
+        tiles = mk.column_tiles(
             in_w=w.in_w,
             out_w=w.out_w,
             tile=self.config.tile_ow,
@@ -190,6 +191,7 @@ class _Emitter:
             pad=w.pad_left,
             dilation=w.dilation_w,
         )
+        runs = [part for run in tiles for part in _alike(w, run)]
         with builder.parallel(0, w.batch * self.blocks * row_tasks) as task:
             image = task // (row_tasks * self.blocks)
             block = task // row_tasks % self.blocks
@@ -205,7 +207,7 @@ class _Emitter:
 
     def _tile(self, place: tuple[Any, Any], row: Any, column: Any, run: mk.ColumnTiles) -> None:
         w, lanes = self.w, self.lanes
-        tile = mk.RegisterTile(1, run.width, lanes)
+        tile = mk.RegisterTile(1, run.width, self.simd)
         tile.fill([mk.constant(LOWEST if w.kind == "max" else 0.0, lanes)])
         first, count = mk.clipped_taps(
             row,
@@ -225,7 +227,7 @@ class _Emitter:
                         continue
                     offset = i * w.stride_w + kw * w.dilation_w
                     value = mk.load(self.x, (*place, in_row, left + offset, mk.index(0)), lanes)
-                    tile.set(0, i, _combine(w.kind, tile.get(0, i), value))
+                    tile.set(0, i, _combine(w.kind, tile.get(0, i), value, self.simd))
         for i in range(run.width):
             value = tile.get(0, i)
             if w.kind == "average":
@@ -249,9 +251,7 @@ class _Emitter:
                 dilation=w.dilation_h,
                 out=w.out_h,
             )
-            columns = [_taps_before(end_w, w, run, number, i) for number in range(run.count)]
-            assert len(set(columns)) == 1, "column tiles of one run count alike"
-            width = columns[0]
+            width = _taps_before(end_w, w, run.start + i)
         else:
             width = w.kernel_w - sum(1 for column, _ in run.missing if column == i)
         if isinstance(rows, int):
@@ -261,8 +261,21 @@ class _Emitter:
         return mk.broadcast(builder.Bind(one / tirx.Cast("float32", count)), self.lanes)
 
 
-def _taps_before(end: int, w: Pool2dWorkload, run: mk.ColumnTiles, number: int, i: int) -> int:
-    """Kernel columns of output column ``i`` of a tile whose input lies before ``end``."""
-    out = run.start + number * run.width + i
-    first = out * w.stride_w - w.pad_left
+def _taps_before(end: int, w: Pool2dWorkload, column: int) -> int:
+    """Kernel columns of output column ``column`` whose input lies before ``end``."""
+    first = column * w.stride_w - w.pad_left
     return sum(1 for kw in range(w.kernel_w) if first + kw * w.dilation_w < end)
+
+
+def _alike(w: Pool2dWorkload, run: mk.ColumnTiles) -> list[mk.ColumnTiles]:
+    """Takes a run of tiles apart where they divide by different counts of padding."""
+    end = w.in_w + w.pad_right
+    counts = [
+        _taps_before(end, w, run.start + number * run.width + i)
+        for number in range(run.count)
+        for i in range(run.width)
+    ]
+    if not w.count_include_pad or len(set(counts)) == 1:
+        return [run]
+    starts = range(run.start, run.start + run.count * run.width, run.width)
+    return [mk.ColumnTiles(start, 1, run.width, run.missing) for start in starts]

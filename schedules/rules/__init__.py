@@ -15,9 +15,10 @@ from edgewright.schedules.rules.contraction import schedule_contraction
 from edgewright.schedules.rules.elementwise import schedule_elementwise
 from edgewright.schedules.rules.opaque import schedule_opaque
 from edgewright.schedules.rules.reduction import schedule_reduction
+from edgewright.schedules.rules.vector_math import vectorize_math
 from edgewright.spec.target import Target
 
-__all__ = ["RULES", "Scheduled", "schedule_prim_func"]
+__all__ = ["RULES", "Scheduled", "schedule_prim_func", "vectorize_math"]
 
 #: A rule: the scheduled function, or a clause that says why the function is not its own.
 Rule = Callable[[Any, Target], "Any | str"]
@@ -60,6 +61,7 @@ def schedule_prim_func(func: Any, target: Target) -> Scheduled:
     for name, rule in RULES:
         answer = rule(func, target)
         if not isinstance(answer, str):
-            return Scheduled(answer, name, tuple(declined))
+            body = vectorize_math(answer.body)
+            return Scheduled(answer.with_body(body), name, tuple(declined))
         declined.append(f"{name}: {answer}")
     raise AssertionError("the last rule claims everything")

@@ -26,6 +26,7 @@ __all__ = [
     "simplify",
     "substitute",
     "variable",
+    "without_lets",
 ]
 
 
@@ -49,6 +50,15 @@ def substitute(expr: Any, values: Mapping[Any, Any]) -> Any:
     if not values:
         return expr
     return tvm_ffi.structural_map(expr, [(ir.Var, lambda var: values.get(var, var))])
+
+
+def without_lets(expr: Any) -> Any:
+    """``expr`` with each ``Let`` expanded: a copied ``Let`` would define its variable twice."""
+
+    def expand(let: Any) -> Any:
+        return substitute(let.body, {let.var: let.value})
+
+    return tvm_ffi.structural_map(expr, [(tirx.Let, expand)])
 
 
 def replace_loads(expr: Any, replacement: Callable[[Any], Any]) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tvm import s_tir, tirx
 
-from edgewright.schedules.rules.algebra import int_value, loads_in, substitute
+from edgewright.schedules.rules.algebra import int_value, loads_in, substitute, without_lets
 
 __all__ = [
     "Axis",
@@ -269,9 +269,9 @@ def _read_stores(body: Any) -> tuple[tuple[Any, tuple[Any, ...], Any], ...] | No
     stores: list[tuple[Any, tuple[Any, ...], Any]] = []
     for statement in statements:
         if isinstance(statement, tirx.Bind) and not stores:
-            bound[statement.var] = substitute(statement.value, bound)
+            bound[statement.var] = without_lets(substitute(statement.value, bound))
         elif isinstance(statement, tirx.BufferStore):
-            value = substitute(statement.value, bound)
+            value = without_lets(substitute(statement.value, bound))
             if any(load.source.same_as(s[0]) for s in stores for load in loads_in(statement.value)):
                 return None  # a later store that reads what an earlier one wrote
             stores.append((statement.buffer, tuple(statement.indices), value))

@@ -156,7 +156,7 @@ def _log(argument: Any) -> Any:
 
 
 def _with_sign_of(x: Any, magnitude: Any) -> Any:
-    return tirx.Select(x < _number(0.0), -magnitude, magnitude)
+    return _let(magnitude, lambda m: tirx.Select(x < _number(0.0), -m, m))
 
 
 def _absolute(x: Any) -> Any:

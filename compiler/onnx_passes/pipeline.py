@@ -1,0 +1,148 @@
+"""The way of a model from its file to TVM's importer, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+from onnx_ir.passes.common import OutputFixPass, RemoveUnusedNodesPass
+
+from edgewright.compiler.onnx_passes.bind_symbolic_dimensions import BindSymbolicDimensions
+from edgewright.compiler.onnx_passes.drop_identity import DropIdentity
+from edgewright.compiler.onnx_passes.drop_no_op import DropNoOp
+from edgewright.compiler.onnx_passes.fold_batch_norm import FoldBatchNorm
+from edgewright.compiler.onnx_passes.fold_batch_norm_into_consumer import (
+    FoldBatchNormIntoConsumer,
+)
+from edgewright.compiler.onnx_passes.fold_batch_norm_of_concat import FoldBatchNormOfConcat
+from edgewright.compiler.onnx_passes.fold_constants import FoldConstants
+from edgewright.compiler.onnx_passes.guard import Guard
+from edgewright.compiler.onnx_passes.infer_shapes import InferShapes
+from edgewright.compiler.onnx_passes.inline_constant_if import InlineConstantIf
+from edgewright.compiler.onnx_passes.lift_constants import LiftConstants
+from edgewright.compiler.onnx_passes.lower_batch_norm import LowerBatchNorm
+from edgewright.compiler.onnx_passes.make_padding_explicit import MakePaddingExplicit
+from edgewright.compiler.onnx_passes.merge_reshapes import MergeReshapes
+from edgewright.compiler.onnx_passes.merge_transposes import MergeTransposes
+from edgewright.compiler.onnx_passes.name_nodes import NameNodes
+from edgewright.compiler.onnx_passes.repeat import Repeat
+from edgewright.compiler.onnx_passes.rewrite_celu import RewriteCelu
+from edgewright.compiler.onnx_passes.rewrite_empty_reductions import RewriteEmptyReductions
+from edgewright.compiler.onnx_passes.rewrite_sum import RewriteSum
+from edgewright.compiler.onnx_passes.rewrite_swish import RewriteSwish
+from edgewright.compiler.onnx_passes.shape_constants import ShapeConstants
+from edgewright.compiler.onnx_passes.sort_top_k import SortTopK
+from edgewright.compiler.onnx_passes.upgrade_opset import UpgradeOpset
+
+__all__ = ["PASSES", "Phase", "prepare", "rewrite"]
+
+Phase = Callable[[], list[ir.passes.PassBase]]
+
+
+def bind() -> list[ir.passes.PassBase]:
+    """Refuse open dimensions; give every node a name before anything is moved."""
+    return [BindSymbolicDimensions(), OutputFixPass(), NameNodes()]
+
+
+def upgrade() -> list[ir.passes.PassBase]:
+    """Bring every operator to the meaning that the importer reads."""
+    return [UpgradeOpset(), NameNodes()]
+
+
+def fold() -> list[ir.passes.PassBase]:
+    """Compute what is known, and remove what does nothing."""
+    return [
+        Repeat(
+            [
+                LiftConstants(),
+                InlineConstantIf(),
+                RemoveUnusedNodesPass(),
+                InferShapes(),
+                FoldConstants(),
+                DropIdentity(),
+                DropNoOp(),
+                MergeTransposes(),
+                MergeReshapes(),
+            ]
+        )
+    ]
+
+
+def rewrite_operators() -> list[ir.passes.PassBase]:
+    """Write what the importer lacks, or gets wrong, with operators that it gets right."""
+    return [
+        MakePaddingExplicit(),
+        RewriteCelu(),
+        RewriteSwish(),
+        RewriteSum(),
+        RewriteEmptyReductions(),
+        SortTopK(),
+        ShapeConstants(),
+        DropIdentity(),
+    ]
+
+
+def fold_batch_norms() -> list[ir.passes.PassBase]:
+    """Let the weights take in every scale and shift that they can."""
+    return [
+        Repeat([FoldBatchNorm(), FoldBatchNormOfConcat(), FoldBatchNormIntoConsumer()]),
+        LowerBatchNorm(),
+    ]
+
+
+def finish() -> list[ir.passes.PassBase]:
+    """Remove what is left over and check the shapes of what was written."""
+    return [RemoveUnusedNodesPass(), NameNodes(), InferShapes()]
+
+
+def guard() -> list[ir.passes.PassBase]:
+    """Refuse the rest."""
+    return [Guard()]
+
+
+#: The phases, in order.
+PASSES: tuple[Phase, ...] = (
+    bind,
+    upgrade,
+    fold,
+    rewrite_operators,
+    fold_batch_norms,
+    finish,
+    guard,
+)
+
+
+def rewrite(model: ir.Model) -> ir.Model:
+    """Run every phase but the guard, so that what it would refuse can be listed.
+
+    Args:
+        model: as :func:`load_model` returns it; changed.
+
+    Raises:
+        ModelError: the model contradicts itself, or cannot be upgraded.
+    """
+    for phase in PASSES[:-1]:
+        for item in phase():
+            model = item(model).model
+    return model
+
+
+def prepare(model: ir.Model) -> ir.Model:
+    """Make a loaded model ready for TVM's importer.
+
+    Args:
+        model: as :func:`load_model` returns it; left as it is.
+
+    Returns:
+        A model of opset 18 or newer in which every shape is static, every weight an initializer, no
+        batch norm is left, and every operator is one that the importer reads with its right meaning.
+        Nodes name the original nodes that they compute in ``metadata_props["edgewright.nodes"]``.
+
+    Raises:
+        ModelError: the model contradicts itself, or an input has an open dimension.
+        UnsupportedModelError: operators or attributes that cannot be compiled right; lists them all.
+    """
+    prepared = rewrite(model.clone())
+    for item in guard():
+        prepared = item(prepared).model
+    return prepared

@@ -1,0 +1,477 @@
+"""Compiles and links C and object files for a target: with zig, or with a GNU cross compiler.
+
+The ``ziglang`` wheel is a whole cross toolchain: clang, a linker, musl for static executables and the
+symbols of every glibc version for shared libraries. A GNU compiler serves who must use a vendor's.
+
+Everything runs in one build folder with relative names, so that no path of this machine reaches the
+output and the same input gives the same bytes::
+
+    toolchain = open_toolchain(target)
+    sources = copy_runtime(folder)
+    objects = toolchain.compile(folder, ["model.c", *sources.library, *toolchain.extra_sources])
+    toolchain.link_shared(folder, [*objects, "kernels.o"], "libNAME.so", program="NAME_program")
+    toolchain.archive(folder, [*objects, "kernels.o"], "libNAME.a")
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from edgewright.spec.errors import TargetError, ToolError, UsageError
+from edgewright.spec.target import Target
+
+__all__ = [
+    "GnuToolchain",
+    "RuntimeSources",
+    "Toolchain",
+    "ZigToolchain",
+    "arm_version",
+    "copy_runtime",
+    "needed_glibc",
+    "open_toolchain",
+]
+
+#: The oldest glibc that libraries run with unless asked otherwise: the first for aarch64 (2012).
+DEFAULT_GLIBC = "2.17"
+
+_RUNTIME_FOLDER = Path(__file__).parent / "runtime"
+_TIMEOUT_SECONDS = 600
+_MESSAGE_LINES = 6
+
+
+@dataclass(frozen=True)
+class RuntimeSources:
+    """Names of the C runtime's files in a build folder.
+
+    Attributes:
+        library: sources of every library.
+        selftest: sources of ``selftest``, besides the library's.
+        bench: sources of ``bench``, besides the library's.
+        headers: what the sources include.
+        public_header: the one header for applications.
+    """
+
+    library: tuple[str, ...] = ("program.c", "runtime.c", "thread_pool.c", "weights.c")
+    selftest: tuple[str, ...] = ("selftest.c", "bundle_files.c")
+    bench: tuple[str, ...] = ("bench.c", "bench_report.c", "bundle_files.c")
+    headers: tuple[str, ...] = (
+        "bench_report.h",
+        "bundle_files.h",
+        "edgewright.h",
+        "program.h",
+        "thread_pool.h",
+        "weights.h",
+    )
+    public_header: str = "edgewright.h"
+
+
+def copy_runtime(folder: Path) -> RuntimeSources:
+    """Copy the C runtime's sources and headers into a build folder."""
+    sources = RuntimeSources()
+    names = {*sources.library, *sources.selftest, *sources.bench, *sources.headers}
+    for name in sorted({*names, *ZigToolchain.ARM_SOURCES}):
+        shutil.copyfile(_RUNTIME_FOLDER / name, folder / name)
+    return sources
+
+
+def arm_version(target: Target) -> int:
+    """The version of the ARM architecture that a 32-bit target has: 5, 6, 7 or 8.
+
+    Raises:
+        TargetError: the target is not 32-bit ARM, or its triple does not say.
+    """
+    arch = target.mtriple.split("-", 1)[0]
+    digits = arch.removeprefix("thumb").removeprefix("arm").removeprefix("v")[:1]
+    if target.arch == "arm" and digits.isdigit():
+        return int(digits)
+    raise TargetError(
+        f"the triple '{target.mtriple}' does not say the version of the ARM architecture",
+        rule="It decides which instructions and which C library the program may use.",
+        remedy="Write it out, as in armv7l-linux-gnueabihf.",
+    )
+
+
+class Toolchain(ABC):
+    """A C compiler, linker and archiver for one target.
+
+    Attributes:
+        target: what code is made for.
+        glibc: the newest glibc that a shared library may ask for; None: no limit.
+        name: ``zig`` or ``gnu``.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, target: Target, glibc: str | None) -> None:
+        self.target = target
+        self.glibc = glibc
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether the runtime is built with threads: not below armv7, which lacks the atomics."""
+        return self.target.arch != "arm" or arm_version(self.target) >= 7
+
+    @property
+    def extra_sources(self) -> tuple[str, ...]:
+        """Runtime sources that only this toolchain needs for this target."""
+        return ()
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Name and version, for the manifest; the same on every machine with that version."""
+
+    @abstractmethod
+    def _compile_command(self) -> list[str]: ...
+
+    @abstractmethod
+    def _shared_command(self) -> list[str]: ...
+
+    @abstractmethod
+    def _static_command(self) -> list[str]: ...
+
+    @abstractmethod
+    def _archive_command(self) -> list[str]: ...
+
+    def compile(
+        self,
+        folder: Path,
+        sources: Sequence[str],
+        *,
+        defines: Sequence[str] = (),
+        flags: Sequence[str] = (),
+    ) -> list[str]:
+        """Compile C or assembler sources, in parallel, to position-independent objects.
+
+        Args:
+            folder: the build folder; headers are looked for there too.
+            sources: file names relative to it, each with a stem of its own.
+            defines: macros, such as ``EW_EXECUTABLE`` or ``NAME=value``.
+            flags: more compiler flags.
+
+        Returns:
+            The objects' names, ``program.o`` for ``program.c``, in the order of the sources.
+
+        Raises:
+            ToolError: the compiler is absent or refuses a source.
+        """
+        objects = [str(Path(source).with_suffix(".o")) for source in sources]
+        if len(set(objects)) != len(objects):
+            raise UsageError(
+                f"two of the sources {', '.join(sources)} have the same stem",
+                rule="Each source becomes an object of the same stem.",
+            )
+        threads = [] if self.has_threads else ["-DEW_NO_THREADS"]
+        common = [*self._compile_command(), "-std=c11", "-O2", "-g0", "-fPIC", "-DNDEBUG", "-I."]
+        common += ["-ffunction-sections", "-fdata-sections", *threads]
+        common += [*(f"-D{define}" for define in defines), *flags]
+        common.append(f"-ffile-prefix-map={folder.resolve()}=.")
+
+        def compile_one(pair: tuple[str, str]) -> None:
+            source, made = pair
+            _run([*common, "-c", source, "-o", made], folder, f"compiling {source}")
+
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            list(pool.map(compile_one, zip(sources, objects, strict=True)))
+        return objects
+
+    def embed(self, folder: Path, binary: str, symbol: str) -> str:
+        """Make an object that holds a file's bytes, read-only and aligned to 64 bytes.
+
+        Args:
+            folder: the build folder.
+            binary: the file's name in it.
+            symbol: the name of the array, not exported from a shared library.
+
+        Returns:
+            The object's name, ``<symbol>.o``.
+        """
+        # The digest is for zig's cache, which knows the text of a source but not what it includes.
+        digest = hashlib.sha256((folder / binary).read_bytes()).hexdigest()
+        source = f"{symbol}.S"
+        (folder / source).write_text(
+            f"// {binary}: sha256 {digest}\n"
+            f'.section .rodata.{symbol},"a",%progbits\n'
+            f".balign 64\n.globl {symbol}\n.hidden {symbol}\n.type {symbol},%object\n"
+            f'{symbol}:\n.incbin "{binary}"\n.size {symbol}, . - {symbol}\n'
+            '.section .note.GNU-stack,"",%progbits\n'
+        )
+        return self.compile(folder, [source])[0]
+
+    def link_shared(
+        self, folder: Path, objects: Sequence[str], out: str, *, program: str
+    ) -> None:
+        """Link a shared library that exports ``ew_*`` and one program function, nothing else.
+
+        Args:
+            folder: the build folder.
+            objects: names of objects in it.
+            out: the library's file name; also its soname.
+            program: the function that generated code defines, ``NAME_program``.
+
+        Raises:
+            ToolError: the linker fails, a symbol is undefined, or the library would ask for a newer
+                glibc than allowed.
+        """
+        script = f"{out}.map"
+        (folder / script).write_text(f"{{ global: ew_*; {program}; local: *; }};\n")
+        _run(
+            [
+                *self._shared_command(),
+                "-shared",
+                "-s",
+                *objects,
+                f"-Wl,-soname,{Path(out).name}",
+                f"-Wl,--version-script={script}",
+                # A program's calls of the runtime go to the runtime it was linked with, even if the
+                # process holds another library's.
+                "-Wl,-Bsymbolic",
+                "-Wl,--gc-sections,-z,defs",
+                "-lm",
+                "-lpthread",
+                "-o",
+                out,
+            ],
+            folder,
+            f"linking {out}",
+        )
+        needed = needed_glibc(folder / out)
+        if self.glibc is not None and _version_key(needed) > _version_key(self.glibc):
+            raise ToolError(
+                f"the library {out} needs glibc {needed}, but at most {self.glibc} was asked for",
+                rule="A GNU compiler links with the glibc it was installed with.",
+                remedy="Use the toolchain zig, or ask for that version.",
+            )
+
+    def link_executable(self, folder: Path, objects: Sequence[str], out: str) -> None:
+        """Link a static, stripped executable that needs nothing on the board but Linux.
+
+        Raises:
+            ToolError: the linker fails or a symbol is undefined.
+        """
+        command = [*self._static_command(), "-static", "-s", *objects, "-Wl,--gc-sections"]
+        _run([*command, "-lm", "-lpthread", "-o", out], folder, f"linking {out}")
+
+    def archive(self, folder: Path, objects: Sequence[str], out: str) -> None:
+        """Make a static library, with no times or owners in it, from scratch.
+
+        Raises:
+            ToolError: the archiver fails.
+        """
+        (folder / out).unlink(missing_ok=True)
+        _run([*self._archive_command(), "rcsD", out, *objects], folder, f"archiving {out}")
+
+
+class ZigToolchain(Toolchain):
+    """``zig cc`` of the ``ziglang`` wheel: glibc of any version for libraries, musl for executables.
+
+    Executables are linked for the architecture's baseline where the C library of all its cores is
+    one: zig builds musl anew (half a minute, once a machine) for every CPU that it is told.
+    """
+
+    name = "zig"
+    #: Names that TVM's objects may ask of the compiler's own runtime on 32-bit ARM.
+    ARM_SOURCES: ClassVar[tuple[str, ...]] = ("compiler_rt_names.c",)
+
+    def __init__(self, target: Target, glibc: str | None = DEFAULT_GLIBC) -> None:
+        super().__init__(target, glibc or DEFAULT_GLIBC)
+        spec = importlib.util.find_spec("ziglang")
+        if spec is None or spec.origin is None:
+            raise ToolError(
+                "the Python package 'ziglang' is not installed",
+                rule="It is the C compiler and linker for every target.",
+                remedy="Install it with `pip install ziglang`, or ask for the toolchain gnu.",
+            )
+        self._zig = str(Path(spec.origin).parent / "zig")
+
+    @property
+    def extra_sources(self) -> tuple[str, ...]:
+        return self.ARM_SOURCES if self.target.arch == "arm" else ()
+
+    def describe(self) -> str:
+        return f"zig {_run([self._zig, 'version'], Path.cwd(), 'asking zig its version').strip()}"
+
+    def _target_of(self, libc: str) -> str:
+        hard = "hf" if self.target.float_abi == "hard" else ""
+        eabi = f"eabi{hard}" if self.target.arch == "arm" else ""
+        version = f".{self.glibc}" if libc == "gnu" else ""
+        return f"{self.target.arch}-linux-{libc}{eabi}{version}"
+
+    def _cpu(self) -> str:
+        """zig's spelling of the CPU and its features: ``cortex_a7+neon-crypto``."""
+        features = "".join(
+            feature[0] + feature[1:].replace("-", "_").replace(".", "_")
+            for feature in self.target.mattr
+        )
+        return self.target.mcpu.replace("-", "_").replace(".", "_") + features
+
+    def _compile_command(self) -> list[str]:
+        command = [self._zig, "cc", "-target", self._target_of("gnu"), f"-mcpu={self._cpu()}"]
+        # Atomics in place: calls of the compiler's runtime would leave the static library wanting.
+        return [*command, "-mno-outline-atomics"] if self.target.arch == "aarch64" else command
+
+    def _link_command(self, libc: str) -> list[str]:
+        # Without -O2 zig links a debug build of its runtime, which drags in its standard library.
+        command = [self._zig, "cc", "-O2", "-target", self._target_of(libc)]
+        # zig's baseline of arm is armv7 with NEON.
+        if self.target.arch == "arm" and "+neon" not in self.target.mattr:
+            command.append(f"-mcpu={self._cpu()}")
+        return command
+
+    def _shared_command(self) -> list[str]:
+        return self._link_command("gnu")
+
+    def _static_command(self) -> list[str]:
+        return self._link_command("musl")
+
+    def _archive_command(self) -> list[str]:
+        return [self._zig, "ar"]
+
+
+class GnuToolchain(Toolchain):
+    """GCC and binutils of Debian's names, such as ``aarch64-linux-gnu-gcc``."""
+
+    name = "gnu"
+
+    def __init__(self, target: Target, glibc: str | None = None) -> None:
+        super().__init__(target, glibc)
+        self._prefix = self._find_prefix()
+
+    def _find_prefix(self) -> str:
+        """``aarch64-linux-gnu-``, or empty for a native compiler."""
+        hard = self.target.float_abi == "hard"
+        if self.target.arch == "arm" and hard and arm_version(self.target) < 7:
+            raise ToolError(
+                f"Debian's hard-float C library does not run on '{self.target.name}'",
+                rule="It is built for armv7, and this core is older.",
+                remedy="Use the toolchain zig.",
+            )
+        triple = {
+            "aarch64": "aarch64-linux-gnu",
+            "arm": "arm-linux-gnueabihf" if hard else "arm-linux-gnueabi",
+            "x86_64": "x86_64-linux-gnu",
+        }[self.target.arch]
+        if shutil.which(f"{triple}-gcc") is not None:
+            return f"{triple}-"
+        if self.target.arch == platform.machine() == "x86_64" and shutil.which("gcc") is not None:
+            return ""
+        package = "gcc" if self.target.arch == "x86_64" else f"gcc-{triple}"
+        raise ToolError(
+            f"the compiler {triple}-gcc is not on the PATH",
+            rule=f"The toolchain gnu needs it for the target '{self.target.name}'.",
+            remedy=f"Install Debian's package {package}, or use the toolchain zig.",
+        )
+
+    def describe(self) -> str:
+        compiler = f"{self._prefix}gcc"
+        version = _run([compiler, "-dumpfullversion"], Path.cwd(), f"asking {compiler} its version")
+        return f"{compiler} {version.strip()}"
+
+    def _compile_command(self) -> list[str]:
+        flags = [f"{self._prefix}gcc"]
+        if self.target.arch == "x86_64":
+            # The runtime gains nothing from newer instructions, and GCC knows few of LLVM's names.
+            return flags
+        if self.target.arch == "aarch64":
+            return [*flags, "-march=armv8-a"]
+        version = arm_version(self.target)
+        march = {5: "armv5te", 6: "armv6"}.get(version, "armv7-a")
+        if self.target.float_abi == "hard":
+            return [*flags, f"-march={march}+fp", "-mfloat-abi=hard"]
+        return [*flags, f"-march={march}", "-mfloat-abi=soft", "-marm"]
+
+    def _shared_command(self) -> list[str]:
+        return [f"{self._prefix}gcc", "-Wl,--build-id=none"]
+
+    def _static_command(self) -> list[str]:
+        return [f"{self._prefix}gcc", "-Wl,--build-id=none"]
+
+    def _archive_command(self) -> list[str]:
+        return [f"{self._prefix}ar"]
+
+
+def open_toolchain(target: Target, *, kind: str = "zig", glibc: str | None = None) -> Toolchain:
+    """The toolchain for a target.
+
+    Args:
+        target: what code is made for.
+        kind: ``zig`` or ``gnu``.
+        glibc: the newest version a shared library may ask for, such as ``2.28``; by default 2.17
+            with zig and no limit with gnu.
+
+    Raises:
+        ToolError: the toolchain is not installed, or cannot build for the target.
+        UsageError: no such kind, or a malformed version.
+    """
+    if glibc is not None and not all(part.isdigit() for part in glibc.split(".", 1)):
+        raise UsageError(
+            f"'{glibc}' is not a version of glibc", remedy="Write it as 2.28, for instance."
+        )
+    if kind == "zig":
+        return ZigToolchain(target, glibc)
+    if kind == "gnu":
+        return GnuToolchain(target, glibc)
+    raise UsageError(f"unknown toolchain '{kind}'", rule="Toolchains are zig and gnu.")
+
+
+def needed_glibc(library: Path) -> str:
+    """The newest version of glibc whose symbols an ELF file asks for; ``0`` if of none."""
+    from elftools.elf.elffile import ELFFile  # type: ignore[import-untyped]
+
+    versions = ["0"]
+    with library.open("rb") as file:
+        section = ELFFile(file).get_section_by_name(".gnu.version_r")
+        if section is not None:
+            for _, auxiliaries in section.iter_versions():
+                names = (auxiliary.name for auxiliary in auxiliaries)
+                versions += [n.removeprefix("GLIBC_") for n in names if n.startswith("GLIBC_")]
+    return max(versions, key=_version_key)
+
+
+def _version_key(version: str) -> tuple[int, ...]:
+    """Sorts versions by number. A private symbol version (``PRIVATE``) sorts above all."""
+    parts = version.split(".")
+    return tuple(map(int, parts)) if all(p.isdigit() for p in parts) else (1 << 30,)
+
+
+def _run(command: Sequence[str], folder: Path, doing: str) -> str:
+    """Run a program in a folder and return what it writes to stdout.
+
+    Raises:
+        ToolError: it is absent, takes too long, or fails; with the first lines of its message.
+    """
+    program = Path(command[0]).name
+    environment = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except OSError as error:
+        raise ToolError(
+            f"{doing} failed because the program '{program}' cannot be started ({error.strerror})",
+            remedy="Install it, or choose another toolchain.",
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{doing}: {program} took longer than {_TIMEOUT_SECONDS} s") from None
+    if done.returncode != 0:
+        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        said = " | ".join(lines[:_MESSAGE_LINES]) or "nothing"
+        raise ToolError(f"{doing} failed: {program} exited with {done.returncode} and said: {said}")
+    return done.stdout
