@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.compiler.pipeline import plain_c_passes, tir_passes
-from edgewright.spec.errors import TargetError
+from edgewright.spec.errors import TargetError, UnsupportedModelError
 from edgewright.spec.target import Target
 
 __all__ = ["build_objects", "check_target"]
@@ -99,7 +100,20 @@ def _build(kernels: Mapping[str, Any], target: Target) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kernels.o")
         built.write_to_file(str(path), "o")
-        return path.read_bytes()
+        code = path.read_bytes()
+    _refuse_tvm_hooks(code)
+    return code
+
+
+def _refuse_tvm_hooks(code: bytes) -> None:
+    """TVM's hooks are weak symbols: without TVM they are calls of address 0, so none may be left."""
+    found = re.search(rb"TVM(Backend|FFI)\w+", code)
+    if found:
+        raise UnsupportedModelError(
+            f"a kernel of this model calls {found.group().decode()}",
+            rule="A bundle runs without TVM, so its kernels may not need TVM's runtime.",
+            remedy="Report the model: its operators were scheduled in a way that allocates memory.",
+        )
 
 
 def _tvm_target(target: Target) -> Any:

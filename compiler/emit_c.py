@@ -139,12 +139,12 @@ def _prototypes(launches: Sequence[tuple[Launch, str, int]]) -> list[str]:
 
 def _parameters(launch: Launch) -> list[str]:
     """C expressions of a kernel's pointer parameters, in its order."""
-    tensors = [_address(t) for t in (*launch.reads, *launch.writes)]
-    scratch = ["scratch"] if launch.scratch_bytes else []
-    return tensors + scratch + [_address(t) for t in launch.intermediates]
+    return [_address(t) for t in (*launch.reads, *launch.writes, *launch.intermediates)]
 
 
 def _address(tensor: Tensor) -> str:
+    if tensor.kind == "scratch":
+        return "scratch"
     macro = {"input": "IN", "output": "OUT", "weight": "WEIGHT", "arena": "ARENA"}[tensor.kind]
     return f"{macro}({tensor.index})"
 

@@ -15,7 +15,11 @@ from edgewright.compiler.tir_passes.split_phases import split_phases
 from edgewright.spec.errors import UnsupportedModelError
 from edgewright.spec.tensor import ITEM_BYTES
 
-__all__ = ["ALIGNMENT_BYTES", "Launch", "Program", "Tensor", "read_program"]
+__all__ = ["ALIGNMENT_BYTES", "SCRATCH_ATTR", "Launch", "Program", "Tensor", "read_program"]
+
+#: Attribute of a PrimFunc whose last parameter before the output is a thread's scratch memory:
+#: its size in bytes. Relax sees a constant there.
+SCRATCH_ATTR = "edgewright.scratch_bytes"
 
 #: Alignment of every tensor in the arena and the weights; EW_ALIGNMENT_BYTES of the runtime.
 ALIGNMENT_BYTES = 64
@@ -26,7 +30,7 @@ class Tensor:
     """Memory that kernels read or write.
 
     Attributes:
-        kind: ``input``, ``output``, ``weight`` or ``arena``.
+        kind: ``input``, ``output``, ``weight``, ``arena`` or ``scratch``, a thread's own.
         index: which input or output; byte offset of a weight.
         size_bytes: its size.
     """
@@ -147,7 +151,13 @@ class _Reader:
     def launch(self, var: Any, call: Any) -> Any:
         kernel = call.args[0].name_hint
         phases, symbols, tasks = self.phases_of(kernel)
-        reads = tuple(self.value(arg) for arg in call.args[1].fields)
+        scratch = int((self.module[kernel].attrs or {}).get(SCRATCH_ATTR, 0))
+        args = list(call.args[1].fields)
+        if scratch:
+            args.pop()
+        reads = tuple(self.value(arg) for arg in args)
+        if scratch:
+            reads += (Tensor("scratch", 0, scratch),)
         is_tuple = isinstance(call.ty_args[0], relax.TupleType)
         types = list(call.ty_args[0].fields) if is_tuple else [call.ty_args[0]]
         writes = tuple(Tensor("arena", -1, _size_bytes(ty)) for ty in types)
@@ -155,7 +165,6 @@ class _Reader:
             Tensor("arena", -1, math.prod(map(int, buffer.shape)) * ITEM_BYTES[str(buffer.dtype)])
             for buffer in phases.intermediates
         )
-        scratch = int((self.module[kernel].attrs or {}).get("edgewright.scratch_bytes", 0))
         self.program.launches.append(
             Launch(var.name, kernel, symbols, tasks, reads, writes, intermediates, scratch)
         )

@@ -6,12 +6,11 @@ import contextlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from edgewright.compiler.verify.reference import OnnxRuntimeRunner
 from edgewright.deploy.benchmark import Benchmark, LayerTime, conditions, time_in_turns
 from edgewright.deploy.bundle import BundleFolder
-from edgewright.deploy.runner import open_runner
+from edgewright.deploy.runner import open_library
 from edgewright.deploy.transport.host import HostTransport
 from edgewright.spec.errors import ToolError, UsageError
 from edgewright.spec.progress import Progress, silent
@@ -53,16 +52,16 @@ def bench_bundle(
         BoardError: ``on`` is a board, which this version cannot reach.
         ToolError: the bundle's programs fail.
     """
-    _check(on, threads, versus, model, repeats)
+    _check(threads, versus, model, repeats)
     golden = bundle.golden()
     with contextlib.ExitStack() as stack:
-        contenders: dict[tuple[str, int], Callable[[], Any]] = {}
+        contenders: dict[tuple[str, int], Callable[[], None]] = {}
         for count in threads:
-            ours = stack.enter_context(open_runner(bundle, on, threads=count))
-            contenders["edgewright", count] = _call(ours, golden.inputs)
+            ours = stack.enter_context(open_library(bundle, on, threads=count))
+            contenders["edgewright", count] = ours.bind(golden.inputs)
             if versus is not None and model is not None:
                 theirs = stack.enter_context(OnnxRuntimeRunner(model, count))
-                contenders[theirs.name, count] = _call(theirs, golden.inputs)
+                contenders[theirs.name, count] = theirs.bind(golden.inputs)
         timings = time_in_turns(
             contenders, repeats=repeats, progress=lambda fraction: progress("bench", fraction)
         )
@@ -71,15 +70,8 @@ def bench_bundle(
 
 
 def _check(
-    on: str, threads: Sequence[int], versus: str | None, model: Path | None, repeats: int | None
+    threads: Sequence[int], versus: str | None, model: Path | None, repeats: int | None
 ) -> None:
-    if on == "qemu":
-        raise UsageError(
-            "a benchmark under QEMU was asked for",
-            rule="An emulated time says nothing about a latency.",
-            remedy="Copy the bundle to the board and run bin/bench there, or bench a bundle for "
-            "--target host.",
-        )
     if not threads:
         raise UsageError("no number of threads was given", rule="At least one is needed.")
     if repeats is not None and repeats < 1:
@@ -95,10 +87,6 @@ def _check(
             rule="A bundle does not hold the ONNX file that it was compiled from.",
             remedy="Name it with --model.",
         )
-
-
-def _call(runner: Any, inputs: Any) -> Callable[[], Any]:
-    return lambda: runner.infer(inputs)
 
 
 def _profile(bundle: BundleFolder, threads: int) -> tuple[LayerTime, ...]:

@@ -152,7 +152,9 @@ def time_in_turns(
                 samples[key].append(time.perf_counter_ns() - start)
         order.reverse()
         progress(sum(map(len, samples.values())) / sum(total for total, _ in counts.values()))
-    return tuple(_timing(engine, threads, samples[engine, threads]) for engine, threads in contenders)
+    return tuple(
+        _timing(engine, threads, samples[engine, threads]) for engine, threads in contenders
+    )
 
 
 def _plan(run: Callable[[], None], repeats: int | None) -> tuple[int, int]:

@@ -16,7 +16,15 @@ from edgewright.deploy.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from edgewright.spec.errors import BundleError
 from edgewright.spec.tensor import TensorSpec
 
-__all__ = ["BundleFolder", "files_of", "golden_path", "hash_file", "is_bundle", "read_bundle", "replaceable"]
+__all__ = [
+    "BundleFolder",
+    "files_of",
+    "golden_path",
+    "hash_file",
+    "is_bundle",
+    "read_bundle",
+    "replaceable",
+]
 
 #: Made by Python when a board's program imports the bundle's module; never read by Edgewright.
 _IGNORED_FOLDER = "__pycache__"

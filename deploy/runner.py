@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import _ctypes
+import ctypes
 import platform
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from edgewright.spec.errors import BoardError, ToolError, UsageError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["LibraryRunner", "SelftestRunner", "open_runner"]
+__all__ = ["LibraryRunner", "SelftestRunner", "open_library", "open_runner"]
 
 #: How this machine may call an architecture that we name otherwise.
 _MACHINES = {"AMD64": "x86_64", "arm64": "aarch64", "armv7l": "arm", "armv6l": "arm"}
@@ -61,6 +62,19 @@ def open_runner(bundle: BundleFolder, on: str = "host", *, threads: int = 1) -> 
     raise UsageError(
         f"unknown place to run on, '{on}'", rule="It is host, qemu or ssh://user@host[:port]."
     )
+
+
+def open_library(bundle: BundleFolder, on: str = "host", *, threads: int = 1) -> LibraryRunner:
+    """The runner that can be timed; the arguments and errors are those of :func:`open_runner`."""
+    runner = open_runner(bundle, on, threads=threads)
+    if not isinstance(runner, LibraryRunner):
+        raise UsageError(
+            f"a benchmark on '{on}' was asked for",
+            rule="An emulated time says nothing about a latency.",
+            remedy="Copy the bundle to the board and run bin/bench there, or bench a bundle for "
+            "--target host.",
+        )
+    return runner
 
 
 def _check_architecture(bundle: BundleFolder) -> None:
@@ -125,6 +139,27 @@ class LibraryRunner:
                 f"the bundle '{self._bundle.path}' failed to run ({error})",
                 remedy="Compile the model again.",
             ) from error
+
+    def bind(self, inputs: Mapping[str, Array]) -> Callable[[], None]:
+        """What runs the model once on these inputs, with nothing else to do: for timing.
+
+        Raises:
+            TensorError: the inputs do not fit the model.
+        """
+        arrays = check_inputs(inputs, self._bundle.manifest.inputs)
+        specs = self._bundle.manifest.outputs
+        results = [np.empty(spec.shape, np.dtype(spec.dtype)) for spec in specs]
+        sources = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays.values()))
+        targets = (ctypes.c_void_p * len(results))(*(r.ctypes.data for r in results))
+        run, handle = self._model._library.ew_run, self._model._handle
+
+        def once() -> None:
+            status = run(handle, sources, targets)
+            if status != 0:
+                raise ToolError(f"the bundle '{self._bundle.path}' failed to run ({status})")
+
+        once.__dict__["keeps"] = (arrays, results)  # the addresses must stay good
+        return once
 
 
 class SelftestRunner:

@@ -4,21 +4,14 @@ The ``ziglang`` wheel is a whole cross toolchain: clang, a linker, musl for stat
 symbols of every glibc version for shared libraries. A GNU compiler serves who must use a vendor's.
 
 Everything runs in one build folder with relative names, so that no path of this machine reaches the
-output and the same input gives the same bytes::
-
-    toolchain = open_toolchain(target)
-    sources = copy_runtime(folder)
-    objects = toolchain.compile(folder, ["model.c", *sources.library, *toolchain.extra_sources])
-    toolchain.link_shared(folder, [*objects, "kernels.o"], "libNAME.so", program="NAME_program")
-    toolchain.archive(folder, [*objects, "kernels.o"], "libNAME.a")
+output and the same input gives the same bytes. ``edgewright.deploy.runtime.build``
+builds a bundle's library and executables with it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
-import platform
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
@@ -32,20 +25,17 @@ from edgewright.spec.errors import TargetError, ToolError, UsageError
 from edgewright.spec.target import Target
 
 __all__ = [
-    "GnuToolchain",
     "RuntimeSources",
     "Toolchain",
-    "ZigToolchain",
     "arm_version",
     "copy_runtime",
     "needed_glibc",
     "open_toolchain",
+    "run_tool",
 ]
 
-#: The oldest glibc that libraries run with unless asked otherwise: the first for aarch64 (2012).
-DEFAULT_GLIBC = "2.17"
-
 _RUNTIME_FOLDER = Path(__file__).parent / "runtime"
+
 _TIMEOUT_SECONDS = 600
 _MESSAGE_LINES = 6
 
@@ -79,9 +69,8 @@ class RuntimeSources:
 def copy_runtime(folder: Path) -> RuntimeSources:
     """Copy the C runtime's sources and headers into a build folder."""
     sources = RuntimeSources()
-    names = {*sources.library, *sources.selftest, *sources.bench, *sources.headers}
-    for name in sorted({*names, *ZigToolchain.ARM_SOURCES}):
-        shutil.copyfile(_RUNTIME_FOLDER / name, folder / name)
+    for path in sorted([*_RUNTIME_FOLDER.glob("*.c"), *_RUNTIME_FOLDER.glob("*.h")]):
+        shutil.copyfile(path, folder / path.name)
     return sources
 
 
@@ -132,13 +121,10 @@ class Toolchain(ABC):
         """Name and version, for the manifest; the same on every machine with that version."""
 
     @abstractmethod
-    def _compile_command(self) -> list[str]: ...
+    def _compile_command(self, static: bool) -> list[str]: ...
 
     @abstractmethod
-    def _shared_command(self) -> list[str]: ...
-
-    @abstractmethod
-    def _static_command(self) -> list[str]: ...
+    def _link_command(self, static: bool) -> list[str]: ...
 
     @abstractmethod
     def _archive_command(self) -> list[str]: ...
@@ -148,38 +134,54 @@ class Toolchain(ABC):
         folder: Path,
         sources: Sequence[str],
         *,
+        static: bool = False,
         defines: Sequence[str] = (),
         flags: Sequence[str] = (),
     ) -> list[str]:
         """Compile C or assembler sources, in parallel, to position-independent objects.
 
+        The C library of static executables is another one than that of shared libraries, and their
+        headers give objects that do not mix.
+
         Args:
             folder: the build folder; headers are looked for there too.
             sources: file names relative to it, each with a stem of its own.
+            static: for executables instead of libraries.
             defines: macros, such as ``EW_EXECUTABLE`` or ``NAME=value``.
             flags: more compiler flags.
 
         Returns:
-            The objects' names, ``program.o`` for ``program.c``, in the order of the sources.
+            The objects' names in the order of the sources: for ``program.c`` ``program.o`` or, if
+            static, ``program.static.o``.
 
         Raises:
             ToolError: the compiler is absent or refuses a source.
+            UsageError: two sources would become one object.
         """
-        objects = [str(Path(source).with_suffix(".o")) for source in sources]
+        suffix = ".static.o" if static else ".o"
+        objects = [str(Path(source).with_suffix(suffix)) for source in sources]
         if len(set(objects)) != len(objects):
             raise UsageError(
                 f"two of the sources {', '.join(sources)} have the same stem",
                 rule="Each source becomes an object of the same stem.",
             )
         threads = [] if self.has_threads else ["-DEW_NO_THREADS"]
-        common = [*self._compile_command(), "-std=c11", "-O2", "-g0", "-fPIC", "-DNDEBUG", "-I."]
+        common = [
+            *self._compile_command(static),
+            "-std=c11",
+            "-O2",
+            "-g0",
+            "-fPIC",
+            "-DNDEBUG",
+            "-I.",
+        ]
         common += ["-ffunction-sections", "-fdata-sections", *threads]
         common += [*(f"-D{define}" for define in defines), *flags]
         common.append(f"-ffile-prefix-map={folder.resolve()}=.")
 
         def compile_one(pair: tuple[str, str]) -> None:
             source, made = pair
-            _run([*common, "-c", source, "-o", made], folder, f"compiling {source}")
+            run_tool([*common, "-c", source, "-o", made], folder, f"compiling {source}")
 
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             list(pool.map(compile_one, zip(sources, objects, strict=True)))
@@ -194,7 +196,10 @@ class Toolchain(ABC):
             symbol: the name of the array, not exported from a shared library.
 
         Returns:
-            The object's name, ``<symbol>.o``.
+            The object's name, ``<symbol>.o``; it serves libraries and executables.
+
+        Raises:
+            ToolError: the assembler fails.
         """
         # The digest is for zig's cache, which knows the text of a source but not what it includes.
         digest = hashlib.sha256((folder / binary).read_bytes()).hexdigest()
@@ -208,9 +213,7 @@ class Toolchain(ABC):
         )
         return self.compile(folder, [source])[0]
 
-    def link_shared(
-        self, folder: Path, objects: Sequence[str], out: str, *, program: str
-    ) -> None:
+    def link_shared(self, folder: Path, objects: Sequence[str], out: str, *, program: str) -> None:
         """Link a shared library that exports ``ew_*`` and one program function, nothing else.
 
         Args:
@@ -225,9 +228,9 @@ class Toolchain(ABC):
         """
         script = f"{out}.map"
         (folder / script).write_text(f"{{ global: ew_*; {program}; local: *; }};\n")
-        _run(
+        run_tool(
             [
-                *self._shared_command(),
+                *self._link_command(static=False),
                 "-shared",
                 "-s",
                 *objects,
@@ -259,8 +262,8 @@ class Toolchain(ABC):
         Raises:
             ToolError: the linker fails or a symbol is undefined.
         """
-        command = [*self._static_command(), "-static", "-s", *objects, "-Wl,--gc-sections"]
-        _run([*command, "-lm", "-lpthread", "-o", out], folder, f"linking {out}")
+        command = [*self._link_command(static=True), "-static", "-s", *objects, "-Wl,--gc-sections"]
+        run_tool([*command, "-lm", "-lpthread", "-o", out], folder, f"linking {out}")
 
     def archive(self, folder: Path, objects: Sequence[str], out: str) -> None:
         """Make a static library, with no times or owners in it, from scratch.
@@ -269,135 +272,7 @@ class Toolchain(ABC):
             ToolError: the archiver fails.
         """
         (folder / out).unlink(missing_ok=True)
-        _run([*self._archive_command(), "rcsD", out, *objects], folder, f"archiving {out}")
-
-
-class ZigToolchain(Toolchain):
-    """``zig cc`` of the ``ziglang`` wheel: glibc of any version for libraries, musl for executables.
-
-    Executables are linked for the architecture's baseline where the C library of all its cores is
-    one: zig builds musl anew (half a minute, once a machine) for every CPU that it is told.
-    """
-
-    name = "zig"
-    #: Names that TVM's objects may ask of the compiler's own runtime on 32-bit ARM.
-    ARM_SOURCES: ClassVar[tuple[str, ...]] = ("compiler_rt_names.c",)
-
-    def __init__(self, target: Target, glibc: str | None = DEFAULT_GLIBC) -> None:
-        super().__init__(target, glibc or DEFAULT_GLIBC)
-        spec = importlib.util.find_spec("ziglang")
-        if spec is None or spec.origin is None:
-            raise ToolError(
-                "the Python package 'ziglang' is not installed",
-                rule="It is the C compiler and linker for every target.",
-                remedy="Install it with `pip install ziglang`, or ask for the toolchain gnu.",
-            )
-        self._zig = str(Path(spec.origin).parent / "zig")
-
-    @property
-    def extra_sources(self) -> tuple[str, ...]:
-        return self.ARM_SOURCES if self.target.arch == "arm" else ()
-
-    def describe(self) -> str:
-        return f"zig {_run([self._zig, 'version'], Path.cwd(), 'asking zig its version').strip()}"
-
-    def _target_of(self, libc: str) -> str:
-        hard = "hf" if self.target.float_abi == "hard" else ""
-        eabi = f"eabi{hard}" if self.target.arch == "arm" else ""
-        version = f".{self.glibc}" if libc == "gnu" else ""
-        return f"{self.target.arch}-linux-{libc}{eabi}{version}"
-
-    def _cpu(self) -> str:
-        """zig's spelling of the CPU and its features: ``cortex_a7+neon-crypto``."""
-        features = "".join(
-            feature[0] + feature[1:].replace("-", "_").replace(".", "_")
-            for feature in self.target.mattr
-        )
-        return self.target.mcpu.replace("-", "_").replace(".", "_") + features
-
-    def _compile_command(self) -> list[str]:
-        command = [self._zig, "cc", "-target", self._target_of("gnu"), f"-mcpu={self._cpu()}"]
-        # Atomics in place: calls of the compiler's runtime would leave the static library wanting.
-        return [*command, "-mno-outline-atomics"] if self.target.arch == "aarch64" else command
-
-    def _link_command(self, libc: str) -> list[str]:
-        # Without -O2 zig links a debug build of its runtime, which drags in its standard library.
-        command = [self._zig, "cc", "-O2", "-target", self._target_of(libc)]
-        # zig's baseline of arm is armv7 with NEON.
-        if self.target.arch == "arm" and "+neon" not in self.target.mattr:
-            command.append(f"-mcpu={self._cpu()}")
-        return command
-
-    def _shared_command(self) -> list[str]:
-        return self._link_command("gnu")
-
-    def _static_command(self) -> list[str]:
-        return self._link_command("musl")
-
-    def _archive_command(self) -> list[str]:
-        return [self._zig, "ar"]
-
-
-class GnuToolchain(Toolchain):
-    """GCC and binutils of Debian's names, such as ``aarch64-linux-gnu-gcc``."""
-
-    name = "gnu"
-
-    def __init__(self, target: Target, glibc: str | None = None) -> None:
-        super().__init__(target, glibc)
-        self._prefix = self._find_prefix()
-
-    def _find_prefix(self) -> str:
-        """``aarch64-linux-gnu-``, or empty for a native compiler."""
-        hard = self.target.float_abi == "hard"
-        if self.target.arch == "arm" and hard and arm_version(self.target) < 7:
-            raise ToolError(
-                f"Debian's hard-float C library does not run on '{self.target.name}'",
-                rule="It is built for armv7, and this core is older.",
-                remedy="Use the toolchain zig.",
-            )
-        triple = {
-            "aarch64": "aarch64-linux-gnu",
-            "arm": "arm-linux-gnueabihf" if hard else "arm-linux-gnueabi",
-            "x86_64": "x86_64-linux-gnu",
-        }[self.target.arch]
-        if shutil.which(f"{triple}-gcc") is not None:
-            return f"{triple}-"
-        if self.target.arch == platform.machine() == "x86_64" and shutil.which("gcc") is not None:
-            return ""
-        package = "gcc" if self.target.arch == "x86_64" else f"gcc-{triple}"
-        raise ToolError(
-            f"the compiler {triple}-gcc is not on the PATH",
-            rule=f"The toolchain gnu needs it for the target '{self.target.name}'.",
-            remedy=f"Install Debian's package {package}, or use the toolchain zig.",
-        )
-
-    def describe(self) -> str:
-        compiler = f"{self._prefix}gcc"
-        version = _run([compiler, "-dumpfullversion"], Path.cwd(), f"asking {compiler} its version")
-        return f"{compiler} {version.strip()}"
-
-    def _compile_command(self) -> list[str]:
-        flags = [f"{self._prefix}gcc"]
-        if self.target.arch == "x86_64":
-            # The runtime gains nothing from newer instructions, and GCC knows few of LLVM's names.
-            return flags
-        if self.target.arch == "aarch64":
-            return [*flags, "-march=armv8-a"]
-        version = arm_version(self.target)
-        march = {5: "armv5te", 6: "armv6"}.get(version, "armv7-a")
-        if self.target.float_abi == "hard":
-            return [*flags, f"-march={march}+fp", "-mfloat-abi=hard"]
-        return [*flags, f"-march={march}", "-mfloat-abi=soft", "-marm"]
-
-    def _shared_command(self) -> list[str]:
-        return [f"{self._prefix}gcc", "-Wl,--build-id=none"]
-
-    def _static_command(self) -> list[str]:
-        return [f"{self._prefix}gcc", "-Wl,--build-id=none"]
-
-    def _archive_command(self) -> list[str]:
-        return [f"{self._prefix}ar"]
+        run_tool([*self._archive_command(), "rcsD", out, *objects], folder, f"archiving {out}")
 
 
 def open_toolchain(target: Target, *, kind: str = "zig", glibc: str | None = None) -> Toolchain:
@@ -417,6 +292,10 @@ def open_toolchain(target: Target, *, kind: str = "zig", glibc: str | None = Non
         raise UsageError(
             f"'{glibc}' is not a version of glibc", remedy="Write it as 2.28, for instance."
         )
+    # Late, because both modules need the class above.
+    from edgewright.deploy.toolchain_gnu import GnuToolchain
+    from edgewright.deploy.toolchain_zig import ZigToolchain
+
     if kind == "zig":
         return ZigToolchain(target, glibc)
     if kind == "gnu":
@@ -444,7 +323,7 @@ def _version_key(version: str) -> tuple[int, ...]:
     return tuple(map(int, parts)) if all(p.isdigit() for p in parts) else (1 << 30,)
 
 
-def _run(command: Sequence[str], folder: Path, doing: str) -> str:
+def run_tool(command: Sequence[str], folder: Path, doing: str) -> str:
     """Run a program in a folder and return what it writes to stdout.
 
     Raises:

@@ -86,7 +86,11 @@ def write_bundle(
             model_sha256=model_sha256,
             board=board.name if board is not None else compiled.target.name,
             target=compiled.target,
-            toolchain={"kind": toolchain, "version": linker.describe(), "glibc": linker.glibc or ""},
+            toolchain={
+                "kind": toolchain,
+                "version": linker.describe(),
+                "glibc": linker.glibc or "",
+            },
             library=LibraryEntry(f"lib/lib{compiled.name}.so", f"{compiled.name}_program"),
             weights="embed" if options.embed_weights else "file",
             options={key: str(value) for key, value in dataclasses.asdict(options).items()},

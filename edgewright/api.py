@@ -60,8 +60,10 @@ def compile(  # noqa: A001  # the verb of the command line
         ModelError: the model is broken, or cannot be compiled right.
         EnvironmentFailure: a tool or the disk failed. Whatever is raised, nothing is left behind.
     """
+    import onnx_ir
+
     from edgewright.compiler.lower import lower
-    from edgewright.compiler.onnx_passes import load_model, prepare, to_proto
+    from edgewright.compiler.onnx_passes import load_model, prepare
     from edgewright.compiler.options import Options
     from edgewright.compiler.verify.golden import make_golden
     from edgewright.compiler.verify.reference import index_limits
@@ -79,7 +81,7 @@ def compile(  # noqa: A001  # the verb of the command line
     with clock.stage("load"):
         loaded = load_model(file, input_shapes)
     with clock.stage("prepare"):
-        prepared = to_proto(prepare(loaded))
+        prepared = onnx_ir.to_proto(prepare(loaded))
     compiled = lower(prepared, core, name=name, options=options, progress=clock.progress)
     clock.seconds.update(compiled.stage_seconds)
     with clock.stage("reference"):

@@ -36,7 +36,8 @@ class Kernel:
         name: by the grammar of docs/naming.md; equal names mean equal code.
         algorithm: ``direct``, ``depthwise``, ``dense``, ``pool``, …
         prim_func: a ``tirx.PrimFunc`` in destination-passing style; the parameters are input,
-            packed weights and bias (where it has them), residual (where it has one), output.
+            packed weights and bias (where it has them), residual (where it has one), scratch
+            (float32, of one thread, where ``scratch_bytes`` is not 0), output.
         pack_weights: packs ``OIHW`` (or ``(out, in)``) float32 weights at compile time.
         pack_bias: packs a float32 vector over output channels.
         scratch_bytes: scratch memory of one thread.

@@ -1,7 +1,7 @@
 """The ``light`` models of the onnx package, with weights that mean something.
 
-They are real network architectures whose weights were replaced by ``ConstantOfShape`` fills to keep the
-package small; with constant weights every channel is the same, so wrong ones would agree.
+They are real network architectures whose weights were replaced by ``ConstantOfShape`` fills to keep
+the package small; with constant weights every channel is the same, so wrong ones would agree.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def load_light_model(name: str, seed: int) -> onnx.ModelProto:
 
     Returns:
         The model, otherwise unchanged: convolution and matrix weights are normal with deviation
-        sqrt(2 / fan_in) (He et al., 2015), so activations stay of order 1; biases and shifts are small;
-        scales lie around 1 and variances are positive.
+        sqrt(2 / fan_in) (He et al., 2015), less after a pooling, so activations stay of order 1;
+        biases and shifts are small; scales lie around 1 and variances are positive.
     """
     model = onnx.load(light_model_path(name))
     generator = np.random.default_rng(seed)
@@ -78,8 +78,7 @@ def load_light_model(name: str, seed: int) -> onnx.ModelProto:
     graph.initializer.extend([*initializers, *weights])
     graph.input.extend(inputs)
     graph.input.extend(
-        onnx.helper.make_tensor_value_info(item.name, item.data_type, item.dims)
-        for item in weights
+        onnx.helper.make_tensor_value_info(item.name, item.data_type, item.dims) for item in weights
     )
     return model
 
@@ -99,9 +98,7 @@ def _weight(
                 item.name == "transB" and item.i for item in node.attribute
             )
             fan_in = math.prod(shape[1:]) if transposed else shape[0]
-            # Logits of order 1: a saturated softmax would hide any difference.
-            gain = 0.1 if _feeds(graph, node, "Softmax") else 2.0
-            deviation = math.sqrt(gain / fan_in)
+            deviation = math.sqrt(_gain(graph, node) / fan_in)
             numbers = generator.standard_normal(shape, np.float32)
             return numbers * np.float32(deviation)
         if node.op_type == "BatchNormalization" and index == 1 and _feeds(graph, node, "Sum"):
@@ -115,5 +112,17 @@ def _weight(
     return generator.uniform(-0.2, 0.2, shape).astype(np.float32)
 
 
+def _gain(graph: onnx.GraphProto, node: onnx.NodeProto) -> float:
+    """Twice the variance over the second moment of what the node reads: 2 after a ReLU (He)."""
+    if _feeds(graph, node, "Softmax"):
+        # Logits of order 1: a saturated softmax would hide any difference.
+        return 0.1
+    producers = {item: other.op_type for other in graph.node for item in other.output}
+    # The maximum of nine such values has about five times their second moment.
+    return {"Relu": 2.0, "Concat": 2.0, "MaxPool": 0.5}.get(producers.get(node.input[0], ""), 1.0)
+
+
 def _feeds(graph: onnx.GraphProto, node: onnx.NodeProto, op_type: str) -> bool:
-    return any(reader.op_type == op_type and node.output[0] in reader.input for reader in graph.node)
+    return any(
+        reader.op_type == op_type and node.output[0] in reader.input for reader in graph.node
+    )

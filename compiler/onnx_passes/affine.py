@@ -1,7 +1,7 @@
 """Per-channel scale and shift: how it is recognised, composed and written.
 
-A chain of such nodes computes ``y = scale * x + shift`` with one scale and one shift for each index of
-one axis. Everything is computed in float64 and rounded once, where it is stored.
+A chain of such nodes computes ``y = scale * x + shift`` with one scale and one shift for each index
+of one axis. Everything is computed in float64 and rounded once, where it is stored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ from edgewright.compiler.onnx_passes.graph_edits import (
     static_shape,
 )
 
-__all__ = ["Affine", "Chain", "chain_after", "chain_from", "fits_dtype", "match_affine", "write_affine"]
+__all__ = [
+    "Affine",
+    "Chain",
+    "chain_after",
+    "chain_from",
+    "fits_dtype",
+    "match_affine",
+    "write_affine",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -104,8 +112,8 @@ def match_affine(node: ir.Node) -> Affine | None:
     """What a single node computes, if that is a per-channel scale and shift.
 
     ``BatchNormalization`` for inference (y = (x - mean) / sqrt(var + epsilon) * scale + bias, along
-    axis 1), ``Add``, ``Sub``, ``Mul`` with a constant on either side, ``Div`` by a constant and ``Neg``,
-    where the constant varies along one axis at most and does not enlarge the other input.
+    axis 1), ``Add``, ``Sub``, ``Mul`` with a constant on either side, ``Div`` by a constant and
+    ``Neg``, where the constant varies along one axis at most and does not enlarge the other input.
     """
     value = data_input(node)
     if value is None or value.dtype not in _FLOATS or len(node.outputs) != 1:

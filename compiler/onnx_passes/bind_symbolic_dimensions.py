@@ -70,7 +70,9 @@ def _is_open(extent: object) -> bool:
 def _describe(value: ir.Value) -> str:
     if value.shape is None:
         return "of unknown rank"
-    return "x".join(str(extent) if isinstance(extent, int) else _symbol(extent) for extent in value.shape)
+    return "x".join(
+        str(extent) if isinstance(extent, int) else _symbol(extent) for extent in value.shape
+    )
 
 
 def _symbol(extent: object) -> str:
@@ -98,9 +100,9 @@ def _apply(value: ir.Value, shape: tuple[int, ...], bound: dict[str, tuple[int, 
             continue
         if isinstance(declared, int) and declared >= 0 and declared != extent:
             raise ModelError(
-                f"the shape {given} given for input '{value.name}' contradicts the model: dimension "
-                f"{axis} is {declared} there",
-                rule=f"The model's input is {_describe(value)}; fixed dimensions cannot be changed.",
+                f"the shape {given} given for input '{value.name}' contradicts the model: "
+                f"dimension {axis} is {declared} there",
+                rule=f"The model's input is {_describe(value)}; fixed dimensions stay fixed.",
                 remedy="Give the model's own extent, or export the model with that dimension open.",
             )
         symbol = _symbol(declared)
@@ -108,13 +110,13 @@ def _apply(value: ir.Value, shape: tuple[int, ...], bound: dict[str, tuple[int, 
             before, where = bound.setdefault(symbol, (extent, value.name or ""))
             if before != extent:
                 raise ModelError(
-                    f"the dimension '{symbol}' is {before} in input '{where}' and {extent} in input "
-                    f"'{value.name}'",
+                    f"the dimension '{symbol}' is {before} in input '{where}' and {extent} in "
+                    f"input '{value.name}'",
                     rule="A named dimension has one extent in the whole model.",
                     remedy="Give the same extent in each --input-shape.",
                 )
-    if static := tuple(value.shape or ()) == shape and value.shape is not None:
-        return not static
+    if value.shape is not None and tuple(value.shape) == shape:
+        return False
     value.shape = ir.Shape(shape)
     return True
 

@@ -69,7 +69,8 @@ def check_external_data(model: onnx.ModelProto, folder: Path) -> None:
             length = _number(tensor.name, "length", stated)
             if length != needed:
                 raise ModelError(
-                    f"tensor '{tensor.name}' takes {needed} bytes, but its external data says {length}",
+                    f"tensor '{tensor.name}' takes {needed} bytes, but its external data "
+                    f"says {length}",
                     rule="The length must follow from the tensor's type and shape.",
                     remedy="Export the model again.",
                 )
@@ -128,11 +129,12 @@ def _number(tensor: str, key: str, text: str) -> int:
 def _tensor_bytes(tensor: onnx.TensorProto) -> int:
     """Bytes of the tensor's raw data; types of less than a byte are packed."""
     try:
-        bits = ir.DataType(tensor.data_type).bitsize
+        bits = int(8 * ir.DataType(tensor.data_type).itemsize)
     except (ValueError, TypeError):
         raise ModelError(
             f"tensor '{tensor.name}' has external data of the element type {tensor.data_type}",
             rule="Only numbers of a known type can be external.",
             remedy="Export the model again with a current exporter.",
         ) from None
-    return (math.prod(tensor.dims) * bits + 7) // 8
+    elems = math.prod(int(extent) for extent in tensor.dims)
+    return (elems * bits + 7) // 8

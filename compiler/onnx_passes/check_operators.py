@@ -55,7 +55,8 @@ def check_operators(model: onnx.ModelProto) -> None:
         listed = sorted({f"{node.domain}.{node.op_type}" for node in foreign})
         first = foreign[0].name or (foreign[0].output[0] if foreign[0].output else "")
         raise UnsupportedModelError(
-            f"the model uses operators of another domain: {', '.join(listed)}; first in node '{first}'",
+            f"the model uses operators of another domain: {', '.join(listed)}; first in "
+            f"node '{first}'",
             rule="Only ONNX's own operators, and functions that the model itself defines, can be "
             "compiled.",
             remedy="Export the model with standard operators; for onnxruntime's, turn its graph "

@@ -13,8 +13,8 @@ class DropIdentity(ir.passes.InPlacePass):
     """Removes copies.
 
     Case 1: ``Identity``.
-    Case 2: ``Dropout`` for inference: without a training mode, or with a constant false one, and whose
-        mask nobody reads.
+    Case 2: ``Dropout`` for inference: without a training mode, or with a constant false one, and
+        whose mask nobody reads.
     Case 3: ``Sum``, ``Max``, ``Min``, ``Mean`` and ``Concat`` of one input.
 
     A copy of an input or a constant to an output of the graph stays: ONNX needs it for the name.

@@ -22,8 +22,10 @@ class DropNoOp(ir.passes.InPlacePass):
 
     Case 1: ``Cast`` and ``CastLike`` to the type the input has.
     Case 2: ``Transpose`` that keeps the order of all axes of more than one element.
-    Case 3: ``Reshape``, ``Flatten``, ``Squeeze``, ``Unsqueeze``, ``Expand`` to the shape the input has.
-    Case 4: ``Pad`` by nothing; ``Slice`` with positive steps, ``Tile``, ``Resize`` that keep the shape.
+    Case 3: ``Reshape``, ``Flatten``, ``Squeeze``, ``Unsqueeze``, ``Expand`` to the shape the input
+        has.
+    Case 4: ``Pad`` by nothing; ``Slice`` with positive steps, ``Tile``, ``Resize`` that keep the
+        shape.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -55,7 +57,9 @@ def _is_no_op(node: ir.Node, source: ir.Value) -> bool:
     if is_onnx(node, "Slice"):
         steps = node.inputs[4] if len(node.inputs) > 4 else None
         array = constant_array(steps)
-        return steps is None or (array is not None and bool(np.all(array > 0)))
+        return steps is None or (
+            array is not None and bool(np.all(np.asarray(array, np.int64) > 0))
+        )
     if is_onnx(node, "Resize"):
         return _resizes_nothing(node, len(before))
     return False

@@ -14,16 +14,18 @@ __all__ = ["FoldBatchNorm"]
 class FoldBatchNorm(ir.passes.InPlacePass):
     """Lets a convolution or matrix product compute the scale and shift that follows it.
 
-    A chain is one or more of ``BatchNormalization`` (inference), ``Mul``, ``Add``, ``Sub``, ``Div`` with
-    a constant along one axis, and ``Neg``.
+    A chain is one or more of ``BatchNormalization`` (inference), ``Mul``, ``Add``, ``Sub``, ``Div``
+    with a constant along one axis, and ``Neg``.
 
     Case 1: a chain after ``Conv`` (1d, 2d, 3d, grouped, depthwise, with or without bias).
     Case 2: a chain after ``ConvTranspose``.
     Case 3: a chain after ``Gemm`` with constant B and constant C or none.
-    Case 4: a chain after ``MatMul`` with a constant factor; a shift that is left becomes one ``Add``.
+    Case 4: a chain after ``MatMul`` with a constant factor; a shift that is left becomes one
+        ``Add``.
 
-    Untouched: weights that are computed, or would overflow; a result that anything else reads too (so a
-    convolution that is used twice stays single); a chain along another axis than the output channels.
+    Untouched: weights that are computed, or would overflow; a result that anything else reads too
+    (so a convolution that is used twice stays single); a chain along another axis than the output
+    channels.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:

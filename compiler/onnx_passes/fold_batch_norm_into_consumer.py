@@ -18,8 +18,8 @@ class FoldBatchNormIntoConsumer(ir.passes.InPlacePass):
     Case 2: a chain without shift before ``Conv`` with padding.
     Case 3: a chain before ``Gemm`` or ``MatMul`` with a constant right factor.
 
-    All readers of the chain must be able to fold it. A chain with a shift before a padded convolution is
-    left untouched: the padded zeros come after the shift.
+    All readers of the chain must be able to fold it. A chain with a shift before a padded
+    convolution is left untouched: the padded zeros come after the shift.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:

@@ -25,8 +25,8 @@ class FoldBatchNormOfConcat(ir.passes.InPlacePass):
     Case 1: along the axis of the ``Concat``: each branch takes its part of the scale and shift.
     Case 2: along another axis: each branch takes all of it.
 
-    Only where every branch is a convolution or matrix product that can fold it and that nothing else
-    reads, or again such a ``Concat``; else untouched, for a split would only add nodes.
+    Only where every branch is a convolution or matrix product that can fold it and that nothing
+    else reads, or again such a ``Concat``; else untouched, for a split would only add nodes.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -49,9 +49,7 @@ class FoldBatchNormOfConcat(ir.passes.InPlacePass):
                 like=chain.output,
                 attributes=node.attributes.values(),
             )
-            replace_nodes(
-                graph, [node, *chain.nodes], [concat], chain.output, concat.outputs[0]
-            )
+            replace_nodes(graph, [node, *chain.nodes], [concat], chain.output, concat.outputs[0])
             modified = True
         return ir.passes.PassResult(model, modified)
 

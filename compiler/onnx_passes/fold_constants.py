@@ -26,13 +26,27 @@ _SIZE_LIMIT_BYTES = 1 << 20
 
 # Operators whose result is not a function of their inputs, or that hold a graph.
 _NEVER = frozenset(
-    "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike Dropout "
-    "If Loop Scan SequenceMap Constant Identity BatchNormalization".split()
+    (
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+        "Dropout",
+        "If",
+        "Loop",
+        "Scan",
+        "SequenceMap",
+        "Constant",
+        "Identity",
+        "BatchNormalization",
+    )
 )
 
 # Operators that make much out of little.
 _EXPANDING = frozenset(
-    "ConstantOfShape Expand EyeLike OneHot Pad Range Resize Tile Upsample".split()
+    ("ConstantOfShape", "Expand", "EyeLike", "OneHot", "Pad", "Range", "Resize", "Tile", "Upsample")
 )
 
 # First input of each operator that is a weight, stored in the bundle in any case.
@@ -47,7 +61,7 @@ _WEIGHTS_FROM = {
     "MatMul": 1,
     "PRelu": 1,
 }
-_VIEWS = frozenset("Cast Flatten Identity Reshape Squeeze Transpose Unsqueeze".split())
+_VIEWS = frozenset(("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
 
 
 class FoldConstants(ir.passes.InPlacePass):
@@ -55,8 +69,8 @@ class FoldConstants(ir.passes.InPlacePass):
 
     Case 1: ``Shape`` and ``Size`` of a value of static shape.
     Case 2: a node whose inputs are all constant, evaluated by ONNX's reference implementation.
-    Case 3: as case 2, but the result is above 1 MiB and larger than its inputs: folded only where all
-        its uses are weights (of convolutions, of matrix products, of normalizations).
+    Case 3: as case 2, but the result is above 1 MiB and larger than its inputs: folded only where
+        all its uses are weights (of convolutions, of matrix products, of normalizations).
 
     Random operators, control flow and results that are not tensors are left untouched.
     """
@@ -153,7 +167,7 @@ def _evaluate(
     try:
         with np.errstate(all="ignore"):
             results = ReferenceEvaluator(model).run(None, given)
-    except Exception:  # noqa: BLE001 - whatever the reference cannot do stays in the graph
+    except Exception:  # whatever the reference cannot do stays in the graph
         return None
     if not all(isinstance(result, np.ndarray | np.generic) for result in results):
         return None

@@ -89,8 +89,8 @@ def fold_after(node: ir.Node | None, affine: Affine) -> Folding | None:
     Case 1: ``Conv``: output channel o of the weight (O, I/groups, …) and of the bias.
     Case 2: ``ConvTranspose``: weight (I, O/groups, …), whose groups split axis 0.
     Case 3: ``Gemm``: columns of B, or rows if it is transposed; alpha and beta go in too.
-    Case 4: ``MatMul`` with a constant on the right (last axis) or the left (last axis but one); what is
-        left of the shift becomes an ``Add``.
+    Case 4: ``MatMul`` with a constant on the right (last axis) or the left (last axis but one);
+        what is left of the shift becomes an ``Add``.
     """
     if node is None or not affine.is_finite:
         return None
@@ -109,8 +109,9 @@ def fold_after(node: ir.Node | None, affine: Affine) -> Folding | None:
 def fold_before(node: ir.Node, affine: Affine) -> Folding | None:
     """Fold ``affine``, applied to the node's first input, into the node.
 
-    Case 1: ``Conv`` without padding: input channels of the weight; the shift goes through the weight
-        into the bias. With padding only if the shift is zero, for padded zeros are not shifted.
+    Case 1: ``Conv`` without padding: input channels of the weight; the shift goes through the
+        weight into the bias. With padding only if the shift is zero, for padded zeros are not
+        shifted.
     Case 2: ``Gemm`` that does not transpose A: rows of B, or columns if it is transposed.
     Case 3: ``MatMul`` with a constant matrix on the right: its rows; the shift becomes an ``Add``.
     """
@@ -163,9 +164,7 @@ def _after_conv_transpose(node: ir.Node, affine: Affine) -> Folding | None:
     scale, shift = pair
     split = weight.reshape(groups, ic // groups, oc_group, *kernel)
     by_group = scale.reshape(groups, 1, oc_group, *[1] * len(kernel))
-    return Folding(
-        node, {1: (split * by_group).reshape(weight.shape), 2: bias * scale + shift}
-    )
+    return Folding(node, {1: (split * by_group).reshape(weight.shape), 2: bias * scale + shift})
 
 
 def _after_gemm(node: ir.Node, affine: Affine) -> Folding | None:

@@ -31,7 +31,8 @@ __all__ = [
     "static_shape",
 ]
 
-#: ``metadata_props`` key under which a rewritten node names the original nodes it computes, one a line.
+#: ``metadata_props`` key under which a rewritten node names the original nodes it computes, one a
+#: line.
 NODES_KEY = "edgewright.nodes"
 
 
@@ -149,7 +150,7 @@ def replace_nodes(
     old_value: ir.Value,
     new_value: ir.Value,
 ) -> None:
-    """Put ``new_nodes`` where ``old_nodes`` were; ``new_value`` takes the name and uses of ``old_value``.
+    """Put new nodes where old ones were; the new value takes the old one's name and uses.
 
     Args:
         graph: the graph of all nodes.
@@ -174,8 +175,8 @@ def replace_nodes(
 class Rewrite:
     """Collects the nodes that take the place of one node.
 
-    Names of nodes and values are stems below the name of the old node; the last value takes the name
-    of the old node's output.
+    Names of nodes and values are stems below the name of the old node; the last value takes the
+    name of the old node's output.
     """
 
     def __init__(self, graph: ir.Graph, node: ir.Node) -> None:

@@ -9,15 +9,16 @@ import onnx_ir as ir
 
 from edgewright.compiler.onnx_passes.bind_symbolic_dimensions import MAX_ELEMS
 from edgewright.compiler.onnx_passes.graph_edits import constant_array, static_shape
-from edgewright.compiler.onnx_passes.refusals import CONSTANT_INPUTS, RULES, SUPPORTED
+from edgewright.compiler.onnx_passes.refusals import RULES
+from edgewright.compiler.onnx_passes.supported_operators import CONSTANT_INPUTS, SUPPORTED
 from edgewright.spec.errors import UnsupportedModelError
 from edgewright.spec.tensor import ITEM_BYTES
 
 __all__ = ["Guard", "Refusal", "find_refusals"]
 
 # Operators whose result has as many elements as the data asks for.
-_DATA_DEPENDENT = frozenset("Compress NonMaxSuppression NonZero Unique".split())
-_CONTROL_FLOW = frozenset("If Loop Scan SequenceMap".split())
+_DATA_DEPENDENT = frozenset(("Compress", "NonMaxSuppression", "NonZero", "Unique"))
+_CONTROL_FLOW = frozenset(("If", "Loop", "Scan", "SequenceMap"))
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Guard(ir.passes.InPlacePass):
     Case 1: an operator that TVM's importer lacks, of another domain, or of control flow.
     Case 2: an attribute or type with which the importer fails or computes something else.
     Case 3: a shape, an axis or another parameter that is known at run time only.
-    Case 4: element types other than those of ``spec.tensor``; tensors without or with too many elements.
+    Case 4: element types other than those of ``spec.tensor``; tensors without or with too many
+        elements.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:

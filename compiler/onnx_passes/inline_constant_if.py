@@ -47,14 +47,14 @@ def _inline(graph: ir.Graph, node: ir.Node, branch: ir.Graph) -> None:
                 value.name = fresh_name(graph, value.name)
     graph.insert_before(node, nodes)
     for old, result in zip(node.outputs, results, strict=True):
-        name, old.name = old.name, None
+        kept, old.name = old.name, None
         # An Identity keeps the output's name and copes with a branch that hands on an outer value.
         copy = ir.Node(
             "",
             "Identity",
             [result],
-            outputs=[ir.Value(name=name, type=old.type or result.type, shape=result.shape)],
-            name=f"{node.name}/{name}",
+            outputs=[ir.Value(name=kept, type=old.type or result.type, shape=result.shape)],
+            name=f"{node.name}/{kept}",
         )
         graph.insert_before(node, copy)
         old.replace_all_uses_with(copy.outputs[0], replace_graph_outputs=True)

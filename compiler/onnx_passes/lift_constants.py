@@ -17,8 +17,8 @@ class LiftConstants(ir.passes.InPlacePass):
 
     Case 1: ``value`` becomes an initializer of the same tensor.
     Case 2: ``value_int``, ``value_ints`` become int64; ``value_float``, ``value_floats`` float32.
-    Case 3: ``value_string``, ``value_strings`` become a tensor of text, which is refused where it is
-        still used in the end.
+    Case 3: ``value_string``, ``value_strings`` become a tensor of text, which is refused where it
+        is still used in the end.
     Case 4: a constant that is an output of the graph becomes an initializer behind an ``Identity``.
 
     ``sparse_value`` is left untouched, and refused by the guard.
@@ -51,7 +51,7 @@ def replace_by_constants(
         name = old.name or ""
         tensor.name = f"{name}/constant" if old.is_graph_output() else name
         kind = ir.TensorType(tensor.dtype)
-        shape = ir.Shape(tensor.shape)
+        shape = ir.Shape(tensor.shape.numpy())
         value = ir.Value(name=tensor.name, shape=shape, type=kind, const_value=tensor)
         old.name = None
         if old.is_graph_output():

@@ -27,8 +27,9 @@ def load_model(
 ) -> ir.Model:
     """Read, check and bind a model.
 
-    External data must lie inside the folder of the ``.onnx`` file. Initializers that are listed as inputs too (the rule before IR version 4) are weights, not
-    inputs. Functions that the model defines are inlined.
+    External data must lie inside the folder of the ``.onnx`` file. Initializers that are listed as
+    inputs too (the rule before IR version 4) are weights, not inputs. Functions that the model
+    defines are inlined.
 
     Args:
         path: the ``.onnx`` file.
@@ -38,7 +39,8 @@ def load_model(
         The model; every input has a static shape, every weight is in memory.
 
     Raises:
-        ModelError: the file is no ONNX model, the model is broken, or ``input_shapes`` do not fit it.
+        ModelError: the file is no ONNX model, the model is broken, or ``input_shapes`` do not fit
+        it.
         UnsupportedModelError: the model uses operators of another domain.
     """
     file = Path(path)

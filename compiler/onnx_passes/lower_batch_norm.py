@@ -25,7 +25,8 @@ class LowerBatchNorm(ir.passes.InPlacePass):
         ``Mul`` and ``Add`` with constants of shape (C, 1, …), computed in float64.
     Case 2: computed parameters: ``Sub``, ``Div``, ``Mul``, ``Add`` of the reshaped parameters.
 
-    A batch norm in training mode, or with computed parameters of another type, is left untouched, and refused by the guard.
+    A batch norm in training mode, or with computed parameters of another type, is left untouched,
+    and refused by the guard.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from edgewright.compiler.onnx_passes.graph_edits import (
-    attribute_int,
     attribute_ints,
     attribute_string,
     is_onnx,
@@ -18,12 +17,13 @@ __all__ = ["MakePaddingExplicit"]
 class MakePaddingExplicit(ir.passes.InPlacePass):
     """Replaces rules of padding by pads; formulas of ONNX's Operators.md.
 
-    Case 1: ``Conv``, ``MaxPool``, ``AveragePool``, ``LpPool`` with ``auto_pad`` SAME_UPPER or SAME_LOWER:
-        out = ceil(in / stride), pads = max((out - 1) * stride + (kernel - 1) * dilation + 1 - in, 0); the
-        odd one comes last or first.
+    Case 1: ``Conv``, ``MaxPool``, ``AveragePool``, ``LpPool`` with ``auto_pad`` SAME_UPPER or
+        SAME_LOWER: out = ceil(in / stride), pads = max((out - 1) * stride + (kernel - 1) * dilation
+        + 1 - in, 0); the odd one comes last or first.
     Case 2: the same operators with VALID: no pads.
     Case 3: ``ConvTranspose`` with ``auto_pad`` or ``output_shape``: pads = stride * (in - 1) +
-        output_padding + (kernel - 1) * dilation + 1 - out; what is negative becomes ``output_padding``.
+        output_padding + (kernel - 1) * dilation + 1 - out; what is negative becomes
+        ``output_padding``.
 
     TVM's importer pads SAME_LOWER pools wrongly and ignores ``output_shape``.
     """

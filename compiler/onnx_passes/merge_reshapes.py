@@ -23,8 +23,8 @@ _VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 class MergeReshapes(ir.passes.InPlacePass):
     """Composes views that keep the order of the elements.
 
-    Case 1: a ``Reshape``, ``Flatten``, ``Squeeze`` or ``Unsqueeze`` of the result of another, which is
-        used once, becomes one ``Reshape`` to the last shape.
+    Case 1: a ``Reshape``, ``Flatten``, ``Squeeze`` or ``Unsqueeze`` of the result of another, which
+        is used once, becomes one ``Reshape`` to the last shape.
     Case 2: a ``Reshape`` whose constant shape has 0 or -1 gets the extents written out.
 
     Where nothing is left to change, ``DropNoOp`` removes the result.
@@ -41,9 +41,9 @@ class MergeReshapes(ir.passes.InPlacePass):
                 continue
             nodes = [outer]
             inner = source.producer()
-            if inner is not None and is_onnx(inner, *_VIEWS) and sole_user(source) is outer:
-                if inner.inputs[0] is not None and static_shape(inner.inputs[0]) is not None:
-                    nodes, source = [inner, outer], inner.inputs[0]
+            first = inner.inputs[0] if inner is not None and is_onnx(inner, *_VIEWS) else None
+            if inner is not None and first is not None and sole_user(source) is outer:
+                nodes, source = [inner, outer], first
             if len(nodes) == 2 or _is_implicit(outer):
                 _replace(model.graph, nodes, source, shape)
                 modified = True
@@ -52,7 +52,11 @@ class MergeReshapes(ir.passes.InPlacePass):
 
 def _is_implicit(node: ir.Node) -> bool:
     shape = constant_array(node.inputs[1]) if is_onnx(node, "Reshape") else None
-    return shape is not None and bool((shape < 1).any()) and 0 not in (static_shape(node.outputs[0]) or ())
+    return (
+        shape is not None
+        and bool(np.any(np.asarray(shape, np.int64) < 1))
+        and 0 not in (static_shape(node.outputs[0]) or ())
+    )
 
 
 def _replace(

@@ -135,12 +135,14 @@ def prepare(model: ir.Model) -> ir.Model:
 
     Returns:
         A model of opset 18 or newer in which every shape is static, every weight an initializer, no
-        batch norm is left, and every operator is one that the importer reads with its right meaning.
-        Nodes name the original nodes that they compute in ``metadata_props["edgewright.nodes"]``.
+        batch norm is left, and every operator is one that the importer reads with its right
+        meaning. Nodes name the original nodes that they compute in
+        ``metadata_props["edgewright.nodes"]``.
 
     Raises:
         ModelError: the model contradicts itself, or an input has an open dimension.
-        UnsupportedModelError: operators or attributes that cannot be compiled right; lists them all.
+        UnsupportedModelError: operators or attributes that cannot be compiled right; lists them
+        all.
     """
     prepared = rewrite(model.clone())
     for item in guard():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from edgewright.spec.errors import ModelError
 
@@ -52,7 +52,8 @@ def read_model_file(path: Path) -> onnx.ModelProto:
     absent = [name for name in ("ir_version", "graph", "opset_import") if not _has(model, name)]
     if absent:
         raise ModelError(
-            f"'{path}' is a protobuf message, but no ONNX model: it has no {' and no '.join(absent)}",
+            f"'{path}' is a protobuf message, but no ONNX model: it has no "
+            f"{' and no '.join(absent)}",
             rule="A model is a whole onnx.ModelProto, not a tensor, a graph or another message.",
             remedy="Give the .onnx file that the exporter wrote.",
         )
@@ -84,7 +85,8 @@ def _read_bytes(path: Path) -> bytes:
         raise ModelError(f"there is no file '{path}'", remedy="Check the path.") from None
     except OSError as error:
         raise ModelError(
-            f"'{path}' cannot be read: {error.strerror}", remedy="Check the path and its permissions."
+            f"'{path}' cannot be read: {error.strerror}",
+            remedy="Check the path and its permissions.",
         ) from None
     if not content:
         raise ModelError(
@@ -111,7 +113,7 @@ def _explain(path: Path, content: bytes) -> ModelError:
     return ModelError(
         f"'{path}' is not an ONNX file",
         rule=f"It starts with {content[:8]!r}, which no onnx.ModelProto does.",
-        remedy="Give a model in ONNX's binary format; other formats must be exported to ONNX first.",
+        remedy="Give a model in ONNX's binary format; export other formats to ONNX first.",
     )
 
 

@@ -7,7 +7,6 @@ import onnx_ir as ir
 from edgewright.compiler.onnx_passes.graph_edits import (
     attribute_int,
     constant_array,
-    is_onnx,
     new_node,
     replace_nodes,
 )
@@ -29,7 +28,7 @@ _LEFT = {
 
 
 class RewriteEmptyReductions(ir.passes.InPlacePass):
-    """Handles ``noop_with_empty_axes``, which still applies the reduction's function to each element.
+    """Handles ``noop_with_empty_axes``: the reduction's function still applies to each element.
 
     Case 1: ``ReduceL1``, ``ReduceL2`` over no axes become ``Abs``; ``ReduceLogSum`` ``Log``;
         ``ReduceSumSquare`` ``Mul`` of the input with itself.

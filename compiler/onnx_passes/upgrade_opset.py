@@ -15,8 +15,8 @@ from edgewright.spec.errors import ModelError, UnsupportedModelError
 __all__ = ["TARGET_OPSET", "UpgradeOpset"]
 
 #: TVM 0.27 implements most operators as of opset 13 to 18, and reads older models with those newer
-#: meanings. 18 is the lowest opset at which none of them (Resize, Pad, Split, reductions with axes as
-#: an input) is misread, so the fewest of ONNX's adapters have to run.
+#: meanings. 18 is the lowest opset at which none of them (Resize, Pad, Split, reductions with axes
+#: as an input) is misread, so the fewest of ONNX's adapters have to run.
 TARGET_OPSET = 18
 
 # The version of the format that came with it; see ONNX's Versioning.md.

@@ -31,7 +31,7 @@ def weight_free_proto(model: ir.Model) -> onnx.ModelProto:
             continue
         del copy.graph.initializers[name]
         value.const_value = None
-        value.shape = ir.Shape(tensor.shape)
+        value.shape = ir.Shape(tensor.shape.numpy())
         value.type = ir.TensorType(tensor.dtype)
         if not value.is_graph_input():
             copy.graph.inputs.append(value)

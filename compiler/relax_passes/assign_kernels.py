@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from tvm import ir, relax
 
 from edgewright.compiler.import_model import ImportedModel
 from edgewright.compiler.kernel_use import KernelUse
+from edgewright.compiler.program import SCRATCH_ATTR
 from edgewright.compiler.relax_passes.fuse_epilogues import (
     Fused,
     fuse_epilogues,
@@ -110,11 +112,13 @@ class _Assignment:
         if kernel.name not in self.kernels:
             func = kernel.prim_func.with_attr("global_symbol", kernel.name)
             if kernel.scratch_bytes:
-                func = func.with_attr("edgewright.scratch_bytes", kernel.scratch_bytes)
+                func = func.with_attr(SCRATCH_ATTR, kernel.scratch_bytes)
             self.kernels[kernel.name] = self.bb.add_func(func, kernel.name)
+        if kernel.scratch_bytes:
+            # A constant to Relax; read_program turns it into the thread's own memory.
+            args = [*args, relax.const(np.zeros(kernel.scratch_bytes // 4, np.float32), "float32")]
         out_type = relax.TensorType(shape, "float32")
-        call = relax.call_tir(self.kernels[kernel.name], args, out_type)
-        return self.emit(call)
+        return self.emit(relax.call_tir(self.kernels[kernel.name], args, out_type))
 
     def convert_layout(self, kernel: Kernel, args: list[Any], shape: tuple[int, ...]) -> Any:
         """Emit a change of layout."""

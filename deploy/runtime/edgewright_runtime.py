@@ -146,9 +146,7 @@ class Model:
             options.weights_path = os.fsencode(folder / "weights.bin")
         options.error_text = ctypes.cast(text, ctypes.c_char_p)
         options.error_text_bytes = _ERROR_TEXT_BYTES
-        status = self._library.ew_create(
-            program, ctypes.byref(options), ctypes.byref(self._handle)
-        )
+        status = self._library.ew_create(program, ctypes.byref(options), ctypes.byref(self._handle))
         if status != _OK:
             raise RuntimeFailure(f"{self._status_name(status)}: {text.value.decode()}")
 
@@ -202,7 +200,9 @@ class Model:
         if status != _OK:
             name = self._status_name(status)
             if name == "EW_BUSY":
-                raise RuntimeFailure("EW_BUSY: the model is running in another thread. Use a Model each.")
+                raise RuntimeFailure(
+                    "EW_BUSY: the model is running in another thread. Use a Model each."
+                )
             raise RuntimeFailure(f"{name}: {self._library.ew_last_error(handle).decode()}")
         return {tensor.name: array for tensor, array in zip(self.outputs, results)}
 
@@ -242,7 +242,9 @@ class Model:
         arrays = []
         for tensor in self.inputs:
             if tensor.name not in inputs:
-                raise InputError(f"the input '{tensor.name}' is missing. The inputs are {expected}.")
+                raise InputError(
+                    f"the input '{tensor.name}' is missing. The inputs are {expected}."
+                )
             array = np.asarray(inputs[tensor.name])
             if array.dtype != np.dtype(tensor.dtype):
                 raise InputError(

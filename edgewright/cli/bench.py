@@ -33,7 +33,9 @@ def bench_bundle(
     repeats: Annotated[
         int | None, typer.Option(help="Inferences that count [default: what 2 s allow].")
     ] = None,
-    profile: Annotated[bool, typer.Option("--profile", help="Show the time of each layer.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show the time of each layer.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -28,11 +28,8 @@ import numpy.typing as npt
 
 from edgewright.schedules import microkernel as mk
 from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks, step_cycles
-from edgewright.schedules.cpu.conv2d_direct_emit import (
-    Conv2dDirectConfig,
-    DirectEmitter,
-    Geometry,
-)
+from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig, Geometry
+from edgewright.schedules.cpu.conv2d_direct_emit import DirectEmitter
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
 from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
 from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dWorkload
@@ -69,38 +66,52 @@ def offer(
         limits: not used; a direct convolution needs no scratch and has no error.
         input_layout: ``blocked`` (``NCHW{c}c``) or ``NCHW``.
     """
-    geometry = Geometry(workload, target.isa.vec_lanes, input_layout == "NCHW")
-    refusal = _refusal(geometry)
+    nchw, lanes = input_layout == "NCHW", target.isa.vec_lanes
+    refusal = _refusal(workload, nchw)
     if refusal:
         return Declined(FAMILY, refusal)
+    geometry = Geometry(merge_groups(workload, lanes), lanes, nchw)
     cost, config = _cheapest(geometry, target)
     name = kernel_name(
-        "conv2d_direct" + ("_nchw" if geometry.nchw else ""),
+        "conv2d_direct" + ("_nchw" if nchw else ""),
         config.stem(),
         target.isa.name,
         conv2d_stem(workload),
         epilogue_stem(workload.epilogue),
     )
-    build = partial(build_kernel, geometry.workload, config, target, geometry.nchw, name, cost)
+    build = partial(build_kernel, workload, config, target, nchw, name, cost)
     return Offer(algorithm=FAMILY, name=name, cost=cost, build=build)
 
 
-def _refusal(geometry: Geometry) -> str:
-    w = geometry.workload
+def _refusal(workload: Conv2dWorkload, nchw: bool) -> str:
+    w = workload
     activation = w.epilogue.activation
     if activation is not None and activation.kind not in FUSED_ACTIVATIONS:
         return f"activation '{activation.kind}' is not fused"
     if w.out_h < 1 or w.out_w < 1:
         return "the output is empty"
-    if w.groups == 1:
-        return ""
-    if geometry.nchw:
-        return "grouped convolutions read blocked activations"
     if w.in_channels % w.groups or w.out_channels % w.groups:
         return f"{w.groups} groups do not divide {w.in_channels} and {w.out_channels} channels"
-    if geometry.group_in % geometry.lanes or (w.out_channels // w.groups) % geometry.lanes:
-        return f"channels of a group are no multiple of {geometry.lanes}"
+    if w.groups > 1 and nchw:
+        return "grouped convolutions read blocked activations"
+    if w.is_depthwise and w.in_channels == w.out_channels:
+        return "depthwise convolutions have a family of their own"
     return ""
+
+
+def merge_groups(workload: Conv2dWorkload, lanes: int) -> Conv2dWorkload:
+    """Joins neighbouring groups until their channels are whole blocks.
+
+    The weights between joined groups are zeros: more products, all of them at full speed. Groups
+    that never fit become one.
+    """
+    w = workload
+    group_in, group_out = w.in_channels // w.groups, w.out_channels // w.groups
+    for joined in range(1, w.groups + 1):
+        fits = group_in * joined % lanes == 0 and group_out * joined % lanes == 0
+        if w.groups % joined == 0 and fits:
+            return replace(w, groups=w.groups // joined)
+    return replace(w, groups=1)
 
 
 @lru_cache(maxsize=4096)
@@ -195,7 +206,7 @@ def _rows_in_level1(geometry: Geometry, config: Conv2dDirectConfig, target: Targ
 
 
 def pack_weights(
-    weights: npt.NDArray[np.float32], geometry: Geometry, config: Conv2dDirectConfig
+    weights: npt.NDArray[np.float32], geometry: Geometry, config: Conv2dDirectConfig, groups: int
 ) -> npt.NDArray[np.float32]:
     """Packs ``OIHW`` weights into the order in which the kernel reads them, as one vector.
 
@@ -203,6 +214,7 @@ def pack_weights(
     channel, output channel (``NCHW`` input: input channel first). Missing output channels are 0.
     """
     w = geometry.workload
+    weights = _spread_over_joined_groups(weights, geometry.group_in, groups)
     lanes, per_group = geometry.lanes, w.out_channels // w.groups
     padded = np.zeros(
         (w.groups, geometry.group_blocks * lanes, *weights.shape[1:]), dtype=np.float32
@@ -219,6 +231,22 @@ def pack_weights(
             chunks = tile.reshape(len(tile), -1, chunk, w.kernel_h, w.kernel_w)
             parts.append(chunks.transpose(1, 3, 4, 2, 0).ravel())
     return np.ascontiguousarray(np.concatenate(parts))
+
+
+def _spread_over_joined_groups(
+    weights: npt.NDArray[np.float32], group_in: int, groups: int
+) -> npt.NDArray[np.float32]:
+    """Widens ``O(I/g)HW`` weights of ``groups`` groups to ``group_in`` channels with zeros."""
+    narrow = weights.shape[1]
+    if narrow == group_in:
+        return weights
+    wide = np.zeros((len(weights), group_in, *weights.shape[2:]), np.float32)
+    outputs = len(weights) // groups
+    for group in range(groups):
+        first = group * narrow % group_in
+        rows = slice(group * outputs, (group + 1) * outputs)
+        wide[rows, first : first + narrow] = weights[rows]
+    return wide
 
 
 def pack_bias(bias: npt.NDArray[np.float32], geometry: Geometry) -> npt.NDArray[np.float32]:
@@ -238,13 +266,16 @@ def build_kernel(
     cost: float,
 ) -> Kernel:
     """Generates the kernel; its parameters are x, w, b where biased, r where residual, y."""
-    geometry = Geometry(workload, target.isa.vec_lanes, nchw)
+    lanes = target.isa.vec_lanes
+    geometry = Geometry(merge_groups(workload, lanes), lanes, nchw)
     emitter = DirectEmitter(geometry, config, mk.simd_of(target))
     return Kernel(
         name=name,
         algorithm=FAMILY,
         prim_func=mk.kernel_function(name, emitter.emit),
-        pack_weights=partial(pack_weights, geometry=geometry, config=config),
+        pack_weights=partial(
+            pack_weights, geometry=geometry, config=config, groups=workload.groups
+        ),
         pack_bias=partial(pack_bias, geometry=geometry) if workload.epilogue.bias else None,
         cost=cost,
         reason=f"direct convolution, tile of {config.tile_oc}x{config.tile_ow} vectors",

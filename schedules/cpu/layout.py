@@ -7,22 +7,31 @@ given as ``(N, C, H, W)``. Plain tensors may have any address; blocked ones are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from tvm import tirx
 from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cost import split_tasks
+from edgewright.schedules.cpu.blocked import (
+    BlockedSpan,
+    Shape,
+    blocked_span,
+    pack_channels,
+    pixel_loop,
+    shape_stem,
+)
+from edgewright.schedules.cpu.elementwise import (
+    BINARY_KINDS,
+    activation_blocked,
+    binary_blocked,
+    scale_shift_blocked,
+)
 from edgewright.schedules.kernel import Declined, Kernel
-from edgewright.schedules.names import activation_stem, kernel_name
-from edgewright.schedules.workload import FUSED_ACTIVATIONS, Activation
+from edgewright.schedules.names import kernel_name
 from edgewright.spec.target import Target
 
 __all__ = [
@@ -35,68 +44,6 @@ __all__ = [
     "scale_shift_blocked",
     "to_blocked",
 ]
-
-Shape = tuple[int, int, int, int]
-
-#: Elementwise operators of :func:`binary_blocked`. Division is not among them: padding lanes hold
-#: 0/0 then.
-BINARY_KINDS = ("add", "mul", "sub", "max", "min")
-
-
-@dataclass(frozen=True)
-class BlockedSpan:
-    """A blocked tensor cut into tasks: each takes ``size`` pixels (or tiles) of one channel block.
-
-    Attributes:
-        batch, blocks, pixels: extents of the tensor.
-        size: pixels (or tiles) of one task.
-        chunks: tasks of one channel block.
-    """
-
-    batch: int
-    blocks: int
-    pixels: int
-    size: int
-    chunks: int
-
-    @property
-    def tasks(self) -> int:
-        """Extent of the parallel loop."""
-        return self.batch * self.blocks * self.chunks
-
-    def decode(self, task: Any) -> tuple[Any, Any, Any]:
-        """Image, channel block and chunk of a task."""
-        block = task // self.chunks % self.blocks
-        return task // (self.chunks * self.blocks), block, task % self.chunks
-
-
-def blocked_span(
-    shape: Shape, target: Target, *, units: int, cycles_per_pixel: float
-) -> BlockedSpan:
-    """Cuts a blocked tensor of ``shape``, each of whose blocks has ``units`` units, into tasks."""
-    batch, channels, height, width = shape
-    blocks, pixels = math.ceil(channels / target.isa.vec_lanes), height * width
-    split = split_tasks(
-        target,
-        units=units,
-        outer=batch * blocks,
-        cycles=batch * blocks * pixels * cycles_per_pixel,
-    )
-    return BlockedSpan(batch, blocks, pixels, split.size, split.chunks)
-
-
-def shape_stem(shape: Shape) -> str:
-    """``n1c64h56w56``."""
-    return "n{}c{}h{}w{}".format(*shape)
-
-
-def pack_channels(
-    vector: npt.NDArray[np.float32], lanes: int, fill: float = 0.0
-) -> npt.NDArray[np.float32]:
-    """Pads a vector over channels to whole blocks of ``lanes``."""
-    packed = np.full(math.ceil(vector.size / lanes) * lanes, fill, np.float32)
-    packed[: vector.size] = vector.reshape(-1)
-    return packed
 
 
 def transposed(rows: Sequence[Any]) -> list[Any]:
@@ -144,7 +91,7 @@ def _border(shape: Shape, target: Target, direction: str) -> Kernel:
 
 
 def _emit_border(shape: Shape, span: BlockedSpan, lanes: int, forward: bool) -> None:
-    """A task transposes tiles of ``lanes`` channels x ``lanes`` pixels; single pixels at the end."""
+    """A task transposes tiles of ``lanes`` channels x pixels, then moves single pixels."""
     batch, channels, height, width = shape
     blocked_shape = (batch, span.blocks, height, width, lanes)
     if forward:
@@ -269,7 +216,7 @@ def _concat(shapes: tuple[Shape, ...], target: Target) -> Kernel:
         y = mk.declare("y", (batch, blocks, height, width, lanes))
         before = 0
         for part, span in zip(parts, spans, strict=True):
-            with _pixels(span) as (image, block, pixel):
+            with pixel_loop(span) as (image, block, pixel):
                 value = mk.load(part, (image, block, mk.index(0), pixel, mk.index(0)), lanes)
                 mk.store(y, (image, block + before, mk.index(0), pixel, mk.index(0)), value, lanes)
             before += span.blocks
@@ -285,135 +232,3 @@ def _concat(shapes: tuple[Shape, ...], target: Target) -> Kernel:
         cost=2.0 * batch * blocks * pixels,
         reason="concatenation of whole channel blocks",
     )
-
-
-@contextmanager
-def _pixels(span: BlockedSpan) -> Iterator[tuple[Any, Any, Any]]:
-    """A parallel loop over a blocked tensor's vectors: image, block, pixel."""
-    with builder.parallel(0, span.tasks) as task:
-        image, block, chunk = span.decode(task)
-        first = chunk * span.size
-        extent: Any = span.size
-        if span.chunks * span.size != span.pixels:
-            extent = tirx.min(mk.index(span.size), span.pixels - first)
-        with mk.index_loop(extent, first) as pixel:
-            yield image, block, pixel
-
-
-def binary_blocked(
-    kind: str,
-    shape: Shape,
-    target: Target,
-    *,
-    activation: Activation | None = None,
-    per_channel: bool = False,
-) -> Kernel | Declined:
-    """``activation(x kind z)`` of blocked tensors: parameters x, z, y.
-
-    Args:
-        kind: one of :data:`BINARY_KINDS`.
-        shape: of x and y.
-        target: the core.
-        activation: applied last.
-        per_channel: z is ``(N, C, 1, 1)``, the gate of a squeeze-and-excitation block.
-    """
-    if kind not in BINARY_KINDS:
-        return Declined("binary", f"'{kind}' is none of {', '.join(BINARY_KINDS)}")
-    if activation is not None and activation.kind not in FUSED_ACTIVATIONS:
-        return Declined("binary", f"activation '{activation.kind}' is not fused")
-    operand = "channel" if per_channel else "tensor"
-    return _elementwise(kind, shape, target, activation, operand)
-
-
-def scale_shift_blocked(
-    shape: Shape, target: Target, *, activation: Activation | None = None
-) -> Kernel | Declined:
-    """``activation(x * scale + shift)`` per channel: parameters x, scale, shift, y.
-
-    ``pack_weights`` packs the scale and ``pack_bias`` the shift, vectors over channels.
-    """
-    if activation is not None and activation.kind not in FUSED_ACTIVATIONS:
-        return Declined("scale_shift", f"activation '{activation.kind}' is not fused")
-    return _elementwise("scale_shift", shape, target, activation, "vectors")
-
-
-def activation_blocked(activation: Activation, shape: Shape, target: Target) -> Kernel | Declined:
-    """``activation(x)`` of a blocked tensor: parameters x, y."""
-    if activation.kind not in FUSED_ACTIVATIONS:
-        return Declined("activation", f"'{activation.kind}' is not generated")
-    return _elementwise("unary", shape, target, activation, "none")
-
-
-@lru_cache(maxsize=1024)
-def _elementwise(
-    kind: str, shape: Shape, target: Target, activation: Activation | None, operand: str
-) -> Kernel:
-    """``operand`` is ``tensor``, ``channel`` (N, C, 1, 1), ``vectors`` (scale, shift) or ``none``."""
-    lanes = target.isa.vec_lanes
-    pixels = shape[2] * shape[3]
-    span = blocked_span(shape, target, units=pixels, cycles_per_pixel=3.0)
-    name = kernel_name(
-        f"{kind}_blocked" + ("_channel" if operand == "channel" else ""),
-        f"r{span.size}",
-        target.isa.name,
-        shape_stem(shape),
-        activation_stem(activation),
-    )
-    emit = partial(_emit_elementwise, kind, shape, span, mk.simd_of(target), activation, operand)
-    packs = partial(pack_channels, lanes=lanes) if operand == "vectors" else None
-    return Kernel(
-        name=name,
-        algorithm="elementwise",
-        prim_func=mk.kernel_function(name, emit),
-        pack_weights=packs,
-        pack_bias=packs,
-        cost=3.0 * span.batch * span.blocks * pixels,
-        reason="elementwise on whole channel blocks",
-    )
-
-
-def _emit_elementwise(
-    kind: str,
-    shape: Shape,
-    span: BlockedSpan,
-    simd: mk.Simd,
-    activation: Activation | None,
-    operand: str,
-) -> None:
-    lanes = simd.lanes
-    blocked_shape = (shape[0], span.blocks, shape[2], shape[3], lanes)
-    x = mk.declare("x", blocked_shape)
-    others = []
-    if operand == "tensor":
-        others = [mk.declare("z", blocked_shape)]
-    elif operand == "channel":
-        others = [mk.declare("z", (shape[0], span.blocks, 1, 1, lanes))]
-    elif operand == "vectors":
-        others = [mk.declare(name, (span.blocks * lanes,)) for name in ("scale", "shift")]
-    y = mk.declare("y", blocked_shape)
-    with _pixels(span) as (image, block, pixel):
-        place = (image, block, mk.index(0), pixel, mk.index(0))
-        here = {
-            "tensor": place,
-            "channel": (image, block, mk.index(0), mk.index(0), mk.index(0)),
-            "vectors": (block * lanes,),
-            "none": (),
-        }[operand]
-        value = mk.load(x, place, lanes)
-        value = _combine(kind, value, [mk.load(other, here, lanes) for other in others], simd)
-        mk.store(y, place, mk.activate(value, activation, simd), lanes)
-
-
-def _combine(kind: str, value: Any, others: list[Any], simd: mk.Simd) -> Any:
-    if kind == "unary":
-        return value
-    if kind == "scale_shift":
-        return value * others[0] + others[1]
-    operators: dict[str, Callable[[Any, Any], Any]] = {
-        "add": lambda a, b: a + b,
-        "sub": lambda a, b: a - b,
-        "mul": lambda a, b: a * b,
-        "max": partial(mk.maximum, simd=simd),
-        "min": partial(mk.minimum, simd=simd),
-    }
-    return operators[kind](value, others[0])

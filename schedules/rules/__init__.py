@@ -15,6 +15,7 @@ from edgewright.schedules.rules.contraction import schedule_contraction
 from edgewright.schedules.rules.elementwise import schedule_elementwise
 from edgewright.schedules.rules.opaque import schedule_opaque
 from edgewright.schedules.rules.reduction import schedule_reduction
+from edgewright.schedules.rules.stages import with_dense_params
 from edgewright.schedules.rules.vector_math import vectorize_math
 from edgewright.spec.target import Target
 
@@ -57,6 +58,7 @@ def schedule_prim_func(func: Any, target: Target) -> Scheduled:
     Returns:
         The scheduled function. The last rule claims everything.
     """
+    func = with_dense_params(func)
     declined: list[str] = []
     for name, rule in RULES:
         answer = rule(func, target)

@@ -7,6 +7,7 @@ from typing import Any
 from tvm import tirx
 
 from edgewright.schedules.rules.algebra import depends_on, loads_in, nodes_in
+from edgewright.schedules.rules.flatten import split_axes
 from edgewright.schedules.rules.fuse_stages import fold_epilogues, inline_producers
 from edgewright.schedules.rules.groups import group_stages
 from edgewright.schedules.rules.nests import build_function
@@ -33,6 +34,7 @@ def is_contraction(stage: Stage) -> bool:
         return False
     if not nodes_in(stage.values[0], tirx.Mul):
         return False
+    stage = split_axes(stage)
     spatial = [axis.var for axis in stage.spatial if axis.extent > 1]
     used = [
         {var for var in spatial if any(depends_on(index, [var]) for index in load.indices)}

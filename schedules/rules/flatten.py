@@ -16,13 +16,16 @@ from edgewright.schedules.rules.algebra import (
     Coefficients,
     const,
     depends_on,
+    int_value,
+    nodes_in,
     replace_loads,
     simplify,
     substitute,
+    variable,
 )
 from edgewright.schedules.rules.stages import Axis, Program, Stage, buffer_elems, buffer_shape
 
-__all__ = ["Flat", "bind_axes", "flatten", "merge_axes", "offset_of"]
+__all__ = ["Flat", "bind_axes", "flatten", "merge_axes", "offset_of", "split_axes"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,50 @@ def merge_axes(stage: Stage) -> Stage:
         else:
             position += 1
     return stage
+
+
+def split_axes(stage: Stage) -> Stage:
+    """Split axes that are divided in an index, so that the index becomes linear.
+
+    ``x[o // K]`` and ``y[o % K]`` with ``o`` of extent J * K become ``x[a]`` and ``y[b]`` with
+    ``o = K * a + b``, as for the groups of a convolution.
+    """
+    for axis in stage.axes:
+        divisor = _common_divisor(stage, axis)
+        if divisor is None:
+            continue
+        outer = Axis(variable(f"{axis.var.name}_group"), axis.extent // divisor, axis.reduce)
+        inner = Axis(variable(f"{axis.var.name}_member"), divisor, axis.reduce)
+        position = stage.axes.index(axis)
+        axes = (*stage.axes[:position], outer, inner, *stage.axes[position + 1 :])
+        extents = {a.var: a.extent for a in axes}
+        whole = outer.var * const(divisor) + inner.var
+
+        def simple(load: Any, extents: dict[Any, int] = extents) -> Any:
+            return tirx.BufferLoad(load.source, [simplify(index, extents) for index in load.indices])
+
+        split = stage.rewritten(
+            lambda expr, axis=axis, whole=whole: substitute(expr, {axis.var: whole})
+        )
+        split = split.rewritten(lambda expr, simple=simple: replace_loads(expr, simple))
+        stage = replace(split, axes=axes)
+    return stage
+
+
+def _common_divisor(stage: Stage, axis: Axis) -> int | None:
+    """The one divisor of the axis in all loads' indices, if it divides the extent."""
+    nodes = [
+        node
+        for load in stage.loads
+        for index in load.indices
+        for node in nodes_in(index, (tirx.FloorDiv, tirx.FloorMod))
+        if node.a.same_as(axis.var)
+    ]
+    divisors = {int_value(node.b) for node in nodes}
+    if len(divisors) != 1:
+        return None
+    divisor = divisors.pop()
+    return divisor if divisor and axis.extent % divisor == 0 else None
 
 
 def _mergeable(stage: Stage, outer: Axis, inner: Axis) -> bool:

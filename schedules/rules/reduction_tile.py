@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from tvm import tirx
 
 from edgewright.schedules.rules.algebra import Coefficients, depends_on, loads_in, nodes_in
 from edgewright.schedules.rules.conditions import branches_on
+from edgewright.schedules.rules.loops import widths
 from edgewright.schedules.rules.stages import Axis, Stage
 
 __all__ = ["ReductionTile", "choose_tile"]
@@ -47,32 +49,48 @@ class ReductionTile:
 
 def choose_tile(stage: Stage, lanes: int, registers: int) -> ReductionTile:
     """The tile of least estimated cost; scalar code competes too."""
-    candidates: list[tuple[float, ReductionTile]] = [(_Cost(stage, lanes).columns(None, 1, None, 1), ReductionTile())]
     cost = _Cost(stage, lanes)
-    for axis in stage.spatial:
-        if any(branches_on(value, axis.var) for value in stage.values):
+    candidates = [(cost.columns(None, 1, None, 1), ReductionTile())]
+    vectorisable = [
+        axis
+        for axis in stage.axes
+        if not any(branches_on(value, axis.var) for value in stage.values)
+    ]
+    for axis in vectorisable:
+        if axis.reduce:
             continue
-        for row in (None, *(a for a in stage.spatial if a != axis)):
-            for rows in _ROWS if row is not None else (1,):
-                if row is not None and rows > row.extent:
-                    continue
-                for columns in _COLUMNS:
-                    accumulators = rows * columns * len(stage.outputs)
-                    if accumulators + columns + 1 > registers and rows * columns > 1:
-                        continue
-                    if columns > 1 and (columns - 1) * lanes >= axis.extent:
-                        continue
-                    tile = ReductionTile(axis, columns, row, rows)
-                    candidates.append((cost.columns(axis, columns, row, rows), tile))
+        for tile in _column_tiles(stage, axis, lanes, registers):
+            value = cost.columns(axis, tile.tile_columns, tile.row_axis, tile.tile_rows)
+            candidates.append((value, tile))
     combiners = _combiners(stage)
-    for axis in stage.reduction:
-        if combiners is None or any(branches_on(value, axis.var) for value in stage.values):
-            continue
-        chains = max(1, min(_CHAINS, axis.extent // lanes))
-        tile = ReductionTile(lane_axis=axis, chains=chains, combiners=combiners)
-        candidates.append((cost.lanes_over(axis, chains), tile))
+    for axis in vectorisable:
+        if axis.reduce and combiners is not None:
+            chains = max(1, min(_CHAINS, axis.extent // lanes))
+            tile = ReductionTile(lane_axis=axis, chains=chains, combiners=combiners)
+            candidates.append((cost.lanes_over(axis, chains), tile))
     # The first of equals: smaller tiles make smaller code.
     return min(candidates, key=lambda candidate: candidate[0])[1]
+
+
+def _column_tiles(stage: Stage, axis: Axis, lanes: int, registers: int) -> Iterator[ReductionTile]:
+    """Tiles with vectors along ``axis`` whose accumulators fit the registers."""
+    for row, columns in itertools.product((None, *stage.spatial), _COLUMNS):
+        if row == axis or (columns > 1 and (columns - 1) * lanes >= axis.extent):
+            continue
+        pieces = max(_pieces(axis.extent, columns * lanes, lanes))
+        for rows in _ROWS if row is not None else (1,):
+            if row is not None and rows > row.extent:
+                break
+            accumulators = rows * pieces * len(stage.outputs)
+            if accumulators + pieces + 1 <= registers or rows * columns == 1:
+                yield ReductionTile(axis, columns, row, rows)
+
+
+def _pieces(extent: int, size: int, lanes: int) -> list[int]:
+    """Vector operations in each block of ``size`` elements of an extent."""
+    full, tail = divmod(extent, size)
+    blocks = [len(widths(size, lanes))] * full
+    return [*blocks, len(widths(tail, lanes))] if tail else blocks
 
 
 class _Cost:
@@ -91,38 +109,42 @@ class _Cost:
 
     def columns(self, axis: Axis | None, columns: int, row: Axis | None, rows: int) -> float:
         """Of a tile of ``rows`` by ``columns`` vectors."""
-        lanes, extent = self._lanes, 1
         if axis is None:
-            lanes, columns = 1, 1
-        else:
-            extent = axis.extent
-        vectors = _vectors(extent, lanes, columns)
-        row_blocks = 1.0 if row is None else math.ceil(row.extent / rows)
+            return self._steps * max(4.0, len(self._loads) + self._arithmetic) + 4.0
+        extent = axis.extent
+        size = columns * self._lanes
+        # All blocks but the last are alike.
+        blocks = _pieces(extent, size, self._lanes)
+        total = self._block(axis, blocks[0], row, rows) * (len(blocks) - 1)
+        total += self._block(axis, blocks[-1], row, rows)
+        row_blocks = 1 if row is None else -(-row.extent // rows)
         row_extent = 1 if row is None else row.extent
+        return total * row_blocks / (row_extent * extent)
+
+    def _block(self, axis: Axis, pieces: int, row: Axis | None, rows: int) -> float:
+        """Of one block: all reduction steps, then the stores."""
         step = 0.0
         for load in self._loads:
             times_row = rows if row is not None and depends_on(load.indices[0], [row.var]) else 1
-            unit, times_column = self._load_cost(load, axis, lanes)
-            step += unit * times_row * (columns if times_column else 1)
-        step += self._arithmetic * rows * columns
-        # Fewer than eight chains cannot hide the latency of the accumulation.
+            unit, repeated = self._load_cost(load, axis)
+            step += unit * times_row * (pieces if repeated else 1)
+        step += self._arithmetic * rows * pieces
+        # Too few chains do not hide the latency of the accumulation.
         step = max(step, 4.0 * self._arithmetic * min(1.0, self._steps / 8))
-        store = self._store_cost(axis, lanes) * rows * columns
-        blocks = row_blocks * math.ceil(vectors / columns)
-        return (self._steps * step + store + 4.0) * blocks / (row_extent * extent)
+        return self._steps * step + self._store_cost(axis) * rows * pieces + 4.0
 
     def lanes_over(self, axis: Axis, chains: int) -> float:
         """Of vectors along a reduction axis."""
         step = float(self._arithmetic)
         for load in self._loads:
-            step += self._load_cost(load, axis, self._lanes)[0]
+            step += self._load_cost(load, axis)[0]
         if chains < _CHAINS:
             step = max(step, 4.0 / chains)
-        vectors = _vectors(axis.extent, self._lanes, 1)
+        vectors = len(widths(axis.extent, self._lanes))
         outer = self._steps / axis.extent
         return outer * vectors * step + 3.0 * math.log2(self._lanes) + chains + 6.0
 
-    def _load_cost(self, load: Any, axis: Axis | None, lanes: int) -> tuple[float, bool]:
+    def _load_cost(self, load: Any, axis: Axis | None) -> tuple[float, bool]:
         """Cost of one load, and whether it is repeated for each vector of the axis."""
         if axis is None:
             return 1.0, False
@@ -131,22 +153,14 @@ class _Cost:
             return 1.0, False
         if coefficient == 1:
             return 1.0, True
-        return 1.5 * lanes, True
+        return 1.5 * self._lanes, True
 
-    def _store_cost(self, axis: Axis | None, lanes: int) -> float:
-        if axis is None:
-            return 1.0
+    def _store_cost(self, axis: Axis) -> float:
         index = self._stage.store_indices[0]
-        return 1.0 if self._coefficients.of(index, axis.var) == 1 else 1.5 * lanes
+        return 1.0 if self._coefficients.of(index, axis.var) == 1 else 1.5 * self._lanes
 
 
 _ARITHMETIC = (tirx.Add, tirx.Sub, tirx.Mul, tirx.Max, tirx.Min, tirx.Div, tirx.Select)
-
-
-def _vectors(extent: int, lanes: int, columns: int) -> float:
-    """Vector operations for an extent, counting each piece of a tail as one."""
-    full, tail = divmod(extent, lanes)
-    return full + bin(tail).count("1")
 
 
 def _combiners(stage: Stage) -> tuple[Any, ...] | None:

@@ -34,7 +34,7 @@ from edgewright.schedules.rules.algebra import (
     replace_loads,
     substitute,
 )
-from edgewright.schedules.rules.flatten import merge_axes
+from edgewright.schedules.rules.flatten import merge_axes, split_axes
 from edgewright.schedules.rules.loops import Block, Tile, serial, vector, widths
 from edgewright.schedules.rules.reduction_tile import ReductionTile, choose_tile
 from edgewright.schedules.rules.stages import Axis, Stage
@@ -60,7 +60,7 @@ class ReductionPlan:
 
 def plan_reduction(stage: Stage, lanes: int, registers: int) -> ReductionPlan:
     """Choose the loops of a reduction over flat buffers."""
-    stage = merge_axes(stage)
+    stage = merge_axes(split_axes(stage))
     tile = choose_tile(stage, lanes, registers)
     sizes = {}
     if tile.row_axis is not None:

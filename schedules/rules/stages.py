@@ -24,6 +24,7 @@ __all__ = [
     "buffer_shape",
     "read_program",
     "root_nests",
+    "with_dense_params",
 ]
 
 _DATA_PARALLEL, _COMM_REDUCE = 0, 2
@@ -174,6 +175,21 @@ def buffer_shape(buffer: Any) -> tuple[int, ...] | None:
 def buffer_elems(buffer: Any) -> int:
     """Number of elements of a buffer of static shape."""
     return math.prod(buffer_shape(buffer) or ())
+
+
+def with_dense_params(func: Any) -> Any:
+    """The function with parameters at offset 0, as its callers pass them.
+
+    Functions written with ``te.extern`` have parameters of symbolic offset.
+    """
+    dense: dict[Any, Any] = {}
+    for param in func.params:
+        if tirx.is_buffer_var(param) and int_value(param.ty.elem_offset) != 0:
+            dense[param] = tirx.decl_buffer(param.ty.shape, param.ty.dtype, param.name)
+    if not dense:
+        return func
+    params = [dense.get(param, param) for param in func.params]
+    return tirx.PrimFunc(params, substitute(func.body, dense), func.ret_type, func.attrs)
 
 
 def root_nests(func: Any) -> tuple[list[Any], list[Any]] | None:

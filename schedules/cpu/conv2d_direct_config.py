@@ -1,0 +1,102 @@
+"""Tile sizes of the direct convolution, and a workload as its schedule sees it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edgewright.schedules import microkernel as mk
+from edgewright.schedules.workload import Conv2dWorkload
+
+__all__ = ["Conv2dDirectConfig", "Geometry"]
+
+#: Input channels whose products one turn of the innermost loop holds.
+UNROLL_IC = 4
+
+
+@dataclass(frozen=True)
+class Conv2dDirectConfig:
+    """Tile sizes.
+
+    Attributes:
+        tile_oc: blocks of output channels in the register tile.
+        tile_ow: output columns in the register tile.
+        unroll_ic: input channels in one turn of the innermost loop.
+        chunk_ic: input channels in one pass over a task's outputs; all of them, or a divisor.
+        group_oc: output-channel tiles of one task.
+        chunk_rows: output rows (of a flattened image: column tiles) of one task.
+    """
+
+    tile_oc: int
+    tile_ow: int
+    unroll_ic: int = UNROLL_IC
+    chunk_ic: int = 0
+    group_oc: int = 1
+    chunk_rows: int = 1
+
+    def stem(self) -> str:
+        """The tile in a kernel's name."""
+        return (
+            f"oc{self.tile_oc}ow{self.tile_ow}u{self.unroll_ic}"
+            f"ic{self.chunk_ic}g{self.group_oc}r{self.chunk_rows}"
+        )
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A workload as the schedule sees it: blocks, and a 1x1 image flattened to one row."""
+
+    workload: Conv2dWorkload
+    lanes: int
+    nchw: bool
+
+    @property
+    def flat(self) -> bool:
+        """Whether the image is one row: 1x1, no stride, no padding."""
+        w = self.workload
+        return (w.kernel_h, w.kernel_w, w.stride_h, w.stride_w) == (1, 1, 1, 1) and not any(
+            (w.pad_top, w.pad_left, w.pad_bottom, w.pad_right)
+        )
+
+    @property
+    def rows(self) -> int:
+        """Output rows."""
+        return 1 if self.flat else self.workload.out_h
+
+    @property
+    def columns(self) -> int:
+        """Output columns."""
+        return self.workload.out_h * self.workload.out_w if self.flat else self.workload.out_w
+
+    @property
+    def in_columns(self) -> int:
+        """Input columns."""
+        return self.workload.in_h * self.workload.in_w if self.flat else self.workload.in_w
+
+    @property
+    def group_in(self) -> int:
+        """Input channels of one group."""
+        return self.workload.in_channels // self.workload.groups
+
+    @property
+    def group_blocks(self) -> int:
+        """Blocks of output channels in one group."""
+        return math.ceil(self.workload.out_channels // self.workload.groups / self.lanes)
+
+    @property
+    def taps(self) -> int:
+        """Elements of a kernel of one input channel."""
+        return self.workload.kernel_h * self.workload.kernel_w
+
+    def column_tiles(self, tile: int) -> list[mk.ColumnTiles]:
+        """Runs of equal tiles of ``tile`` output columns."""
+        w = self.workload
+        return mk.column_tiles(
+            in_w=self.in_columns,
+            out_w=self.columns,
+            tile=tile,
+            kernel=w.kernel_w,
+            stride=w.stride_w,
+            pad=w.pad_left,
+            dilation=w.dilation_w,
+        )

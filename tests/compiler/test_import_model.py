@@ -1,0 +1,86 @@
+"""Our converters say the same as TVM's, in fewer operators."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from edgewright.compiler.import_model import import_model
+from edgewright.compiler.relax_passes.fuse_epilogues import op_name
+from edgewright.spec.errors import UnsupportedModelError
+from tests.compiler.graphs import model, node, weights
+
+
+def operators(made: onnx.ModelProto) -> list[str]:
+    imported = import_model(made)
+    blocks = imported.module["main"].body.blocks
+    names = [op_name(binding.value) for block in blocks for binding in block.bindings]
+    return [name.removeprefix("relax.") for name in names if name]
+
+
+def scalar(value: float) -> np.ndarray:
+    return np.float32(value).reshape(())
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 6.0, ["clip"]),
+        (0.0, None, ["nn.relu"]),
+        (None, 1.0, ["clip"]),
+        (-1.0, None, ["clip"]),
+    ],
+)
+def test_clip_with_constant_bounds_is_one_operator(
+    low: float | None, high: float | None, expected: list[str]
+) -> None:
+    bounds = {"lo": low, "hi": high}
+    constants = {name: scalar(value) for name, value in bounds.items() if value is not None}
+    names = " ".join("_" if value is None else name for name, value in bounds.items())
+    made = model([node("Clip", f"x {names}", "y")], {"x": (4,)}, {"y": (4,)}, constants)
+    assert operators(made) == expected
+
+
+def test_clip_with_computed_bounds_is_left_to_tvm() -> None:
+    made = model(
+        [node("ReduceMax", "x", "hi", keepdims=0), node("Clip", "x _ hi", "y")],
+        {"x": (4,)},
+        {"y": (4,)},
+    )
+    assert "clip" not in operators(made)
+
+
+def test_gemm_with_constants_is_a_product_and_a_sum() -> None:
+    constants = {"w": weights(5, 8), "b": np.ones(5, np.float32)}
+    gemm = node("Gemm", "x w b", "y", transB=1, alpha=0.5, beta=2.0)
+    assert operators(model([gemm], {"x": (2, 8)}, {"y": (2, 5)}, constants)) == ["matmul", "add"]
+
+
+def test_a_convolution_with_bias_is_two_operators() -> None:
+    constants = {"w": weights(8, 4, 3, 3), "b": np.ones(8, np.float32)}
+    made = model(
+        [node("Conv", "x w b", "y")], {"x": (1, 4, 6, 6)}, {"y": (1, 8, 4, 4)}, constants
+    )
+    assert operators(made) == ["nn.conv2d", "add"]
+
+
+def test_every_operator_knows_its_node() -> None:
+    constants = {"w": weights(8, 4, 3, 3), "b": np.ones(8, np.float32)}
+    made = model(
+        [node("Conv", "x w b", "c"), node("Relu", "c", "y")],
+        {"x": (1, 4, 6, 6)},
+        {"y": (1, 8, 4, 4)},
+        constants,
+    )
+    imported = import_model(made)
+    assert sorted(imported.nodes.values()) == ["node_c", "node_c", "node_y"]
+    assert imported.tensors["node_c"] == ("c",)
+
+
+def test_what_the_importer_refuses_is_named() -> None:
+    """The guard stops this before; here it stands for anything that the guard does not know."""
+    made = model([node("Celu", "x", "y")], {"x": (4,)}, {"y": (4,)})
+    with pytest.raises(UnsupportedModelError, match="Celu of node 'node_y'"):
+        import_model(made)
+

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from edgewright.schedules.cpu import conv2d_depthwise, conv2d_direct
+from edgewright.schedules.kernel import Declined, Kernel, Limits
+from edgewright.schedules.workload import Activation, Conv2dWorkload, Epilogue
+from edgewright.spec.target import Target
+from tests.schedules import references
+from tests.schedules.execution import (
+    F32,
+    TARGETS,
+    assert_close,
+    blocked,
+    each_target,
+    plain,
+    run,
+)
+from tests.schedules.strategies import ACTIVATIONS, convolutions, depthwise, repeatable
+
+Arrays = tuple[F32, F32, F32, F32]
+
+
+def arrays(w: Conv2dWorkload) -> Arrays:
+    rng = np.random.default_rng(w.in_channels * 1000 + w.out_channels)
+
+    def normal(*shape: int) -> F32:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    return (
+        normal(w.batch, w.in_channels, w.in_h, w.in_w),
+        normal(w.out_channels, w.in_channels // w.groups, w.kernel_h, w.kernel_w),
+        normal(w.out_channels),
+        normal(w.batch, w.out_channels, w.out_h, w.out_w),
+    )
+
+
+def check(kernel: Kernel, w: Conv2dWorkload, target: Target, *, nchw: bool = False) -> None:
+    """Runs a convolution kernel on random tensors and compares it with PyTorch in float64."""
+    lanes = target.isa.vec_lanes
+    x, weights, bias, residual = arrays(w)
+    assert kernel.pack_weights is not None
+    inputs = [x if nchw else blocked(x, lanes), kernel.pack_weights(weights)]
+    if w.epilogue.bias:
+        assert kernel.pack_bias is not None
+        inputs.append(kernel.pack_bias(bias))
+    if w.epilogue.residual:
+        inputs.append(blocked(residual, lanes))
+    out_shape = (w.batch, math.ceil(w.out_channels / lanes), w.out_h, w.out_w, lanes)
+    y = run(kernel, target, inputs, out_shape, misalign=[4] if nchw else [])
+    terms = w.in_channels // w.groups * w.kernel_h * w.kernel_w
+    expected = references.conv2d(w, x, weights, bias, residual)
+    assert_close(plain(y, w.out_channels), expected, terms)
+
+
+def direct(w: Conv2dWorkload, target: Target, layout: str = "blocked") -> Kernel:
+    answer = conv2d_direct.offer(w, target, Limits(), layout)
+    assert not isinstance(answer, Declined), answer
+    return answer.build()
+
+
+@each_target
+def test_direct_convolution_of_any_shape(target: Target) -> None:
+    @repeatable(35)
+    @given(w=convolutions())
+    def holds(w: Conv2dWorkload) -> None:
+        if w.is_depthwise and w.in_channels == w.out_channels:
+            return
+        check(direct(w, target), w, target)
+
+    holds()
+
+
+@each_target
+def test_direct_convolution_of_a_plain_input_at_an_odd_address(target: Target) -> None:
+    @repeatable(15)
+    @given(w=convolutions())
+    def holds(w: Conv2dWorkload) -> None:
+        if w.groups == 1:
+            check(direct(w, target, "NCHW"), w, target, nchw=True)
+
+    holds()
+
+
+@each_target
+def test_depthwise_convolution_of_any_shape(target: Target) -> None:
+    @repeatable(30)
+    @given(w=depthwise())
+    def holds(w: Conv2dWorkload) -> None:
+        answer = conv2d_depthwise.offer(w, target, Limits(), "blocked")
+        assert not isinstance(answer, Declined), answer
+        check(answer.build(), w, target)
+
+    holds()
+
+
+SHAPES = {
+    "1xN": Conv2dWorkload(1, 20, 7, 30, 24, 1, 7, pad_left=3, pad_right=3),
+    "Nx1": Conv2dWorkload(1, 20, 30, 7, 24, 7, 1, pad_top=3, pad_bottom=3),
+    "one pixel": Conv2dWorkload(1, 40, 1, 1, 100, 1, 1),
+    "narrower than its padding": Conv2dWorkload(
+        1, 8, 2, 2, 8, 5, 5, 1, 1, pad_top=4, pad_left=4, pad_bottom=4, pad_right=4
+    ),
+    "rows wholly in the padding": Conv2dWorkload(
+        1, 8, 3, 9, 16, 2, 2, 2, 2, pad_top=3, pad_left=3, pad_bottom=3, pad_right=3
+    ),
+    "pointwise with a tail": Conv2dWorkload(2, 24, 5, 9, 40, 1, 1),
+    "pointwise strided": Conv2dWorkload(1, 32, 13, 13, 48, 1, 1, 2, 2),
+    "several chunks of input channels": Conv2dWorkload(
+        1, 2048, 4, 4, 64, 3, 3, pad_top=1, pad_left=1, pad_bottom=1, pad_right=1
+    ),
+    "many tasks": Conv2dWorkload(
+        2, 64, 28, 28, 80, 3, 3, pad_top=1, pad_left=1, pad_bottom=1, pad_right=1
+    ),
+    "large dilation": Conv2dWorkload(
+        1, 16, 20, 20, 16, 3, 3, pad_top=6, pad_left=6, pad_bottom=6, pad_right=6,
+        dilation_h=6, dilation_w=6,
+    ),
+}  # fmt: skip
+
+
+@each_target
+@pytest.mark.parametrize("shape", SHAPES)
+def test_direct_convolution_at_the_edges_of_its_schedule(shape: str, target: Target) -> None:
+    check(direct(SHAPES[shape], target), SHAPES[shape], target)
+
+
+@each_target
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: f"{a.kind}_{a.low:g}")
+def test_every_activation_is_fused(activation: Activation, target: Target) -> None:
+    epilogue = Epilogue(bias=True, residual=True, activation=activation)
+    w = Conv2dWorkload(1, 16, 5, 9, 24, 3, 3, pad_left=1, pad_right=1, epilogue=epilogue)
+    check(direct(w, target), w, target)
+
+
+def test_the_shape_for_several_chunks_has_them() -> None:
+    name = direct(SHAPES["several chunks of input channels"], TARGETS[0]).name
+    assert "ic2048" not in name, name
+
+
+def test_a_nan_in_the_input_reaches_the_output() -> None:
+    target = TARGETS[0]
+    w = Conv2dWorkload(1, 16, 3, 3, 16, 1, 1, epilogue=Epilogue(activation=Activation("relu")))
+    kernel = direct(w, target)
+    assert kernel.pack_weights is not None
+    weights = kernel.pack_weights(np.ones((16, 16, 1, 1), np.float32))
+    x = blocked(np.full((1, 16, 3, 3), np.nan, np.float32), target.isa.vec_lanes)
+    with pytest.raises(AssertionError, match="incomplete"):
+        run(kernel, target, [x, weights], x.shape)
+
+
+@pytest.mark.parametrize(
+    ("w", "layout", "reason"),
+    [
+        (Conv2dWorkload(1, 8, 4, 4, 8, 1, 1, groups=8), "blocked", "family of their own"),
+        (Conv2dWorkload(1, 8, 4, 4, 8, 1, 1, groups=2), "NCHW", "grouped"),
+        (Conv2dWorkload(1, 8, 2, 2, 8, 5, 5), "blocked", "empty"),
+        (Conv2dWorkload(1, 8, 4, 4, 8, 1, 1, groups=3), "blocked", "do not divide"),
+        (
+            Conv2dWorkload(1, 8, 4, 4, 8, 1, 1, epilogue=Epilogue(activation=Activation("tanh"))),
+            "blocked",
+            "'tanh' is not fused",
+        ),
+    ],
+)
+def test_direct_declines_with_the_reason(w: Conv2dWorkload, layout: str, reason: str) -> None:
+    answer = conv2d_direct.offer(w, TARGETS[0], Limits(), layout)
+    assert isinstance(answer, Declined)
+    assert reason in answer.reason
+
+
+@pytest.mark.parametrize(
+    ("w", "layout", "reason"),
+    [
+        (Conv2dWorkload(1, 8, 4, 4, 8, 1, 1), "blocked", "not depthwise"),
+        (Conv2dWorkload(1, 8, 4, 4, 16, 1, 1, groups=8), "blocked", "channel multiplier 2"),
+        (Conv2dWorkload(1, 8, 4, 4, 8, 1, 1, groups=8), "NCHW", "blocked activations"),
+        (Conv2dWorkload(1, 8, 2, 2, 8, 5, 5, groups=8), "blocked", "empty"),
+    ],
+)
+def test_depthwise_declines_with_the_reason(w: Conv2dWorkload, layout: str, reason: str) -> None:
+    answer = conv2d_depthwise.offer(w, TARGETS[0], Limits(), layout)
+    assert isinstance(answer, Declined)
+    assert reason in answer.reason
+
+
+@pytest.mark.parametrize("channels", [(8, 16, 8), (12, 24, 4), (6, 6, 3), (32, 32, 4)])
+@each_target
+def test_groups_narrower_than_a_block_are_joined(
+    channels: tuple[int, int, int], target: Target
+) -> None:
+    inputs, outputs, groups = channels
+    w = Conv2dWorkload(1, inputs, 6, 11, outputs, 3, 3, pad_top=1, pad_bottom=1, groups=groups)
+    check(direct(w, target), w, target)

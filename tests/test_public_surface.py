@@ -1,0 +1,75 @@
+"""What a user may import, and what it is."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+
+import edgewright
+from edgewright.spec import errors
+
+SURFACE = {
+    "Benchmark",
+    "BoardError",
+    "Bundle",
+    "BundleError",
+    "EdgewrightError",
+    "EnvironmentFailure",
+    "ModelError",
+    "OutputError",
+    "Target",
+    "TargetError",
+    "TensorError",
+    "TensorSpec",
+    "ToolError",
+    "UnsupportedModelError",
+    "UsageError",
+    "Verification",
+    "VerificationError",
+    "__version__",
+    "compile",
+    "load",
+}
+
+
+def test_the_surface_is_what_is_promised() -> None:
+    assert set(edgewright.__all__) == SURFACE
+    assert edgewright.__all__ == sorted(edgewright.__all__)
+    assert set(dir(edgewright)) >= SURFACE
+
+
+def test_every_name_is_there_and_documented() -> None:
+    for name in edgewright.__all__:
+        value = getattr(edgewright, name)
+        if name != "__version__":
+            assert inspect.getdoc(value), name
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    assert not hasattr(edgewright, "no_such_name")
+
+
+def test_every_error_is_public() -> None:
+    assert set(errors.__all__) <= set(edgewright.__all__)
+    for name in errors.__all__:
+        assert issubclass(getattr(errors, name), errors.EdgewrightError)
+
+
+def test_the_verbs_have_full_types() -> None:
+    for function in (
+        edgewright.compile,
+        edgewright.load,
+        edgewright.Bundle.run,
+        edgewright.Bundle.verify,
+        edgewright.Bundle.bench,
+        edgewright.Bundle.save,
+    ):
+        hints = typing.get_type_hints(function)
+        assert set(inspect.signature(function).parameters) - {"self"} <= set(hints)
+        assert "return" in hints
+
+
+def test_the_package_is_typed() -> None:
+    from importlib.resources import files
+
+    assert files("edgewright").joinpath("py.typed").is_file()
