@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import ClassVar
 
-from edgewright.deploy.toolchain import Toolchain, run_tool
+from edgewright.deploy.toolchain import Toolchain, arm_version, run_tool
 from edgewright.spec.errors import ToolError
 from edgewright.spec.target import Target
 
@@ -38,8 +38,11 @@ class ZigToolchain(Toolchain):
 
     @property
     def extra_sources(self) -> tuple[str, ...]:
-        # Names that TVM's objects may ask of the compiler's own runtime, and zig's lacks.
-        return ("compiler_rt_names.c",) if self.target.arch == "arm" else ()
+        if self.target.arch != "arm":
+            return ()
+        # What TVM's objects and musl may ask of the compiler's own runtime, and zig's lacks.
+        atomics = ("arm_atomics.c",) if arm_version(self.target) < 6 else ()
+        return ("compiler_rt_names.c", *atomics)
 
     def describe(self) -> str:
         return (

@@ -122,22 +122,24 @@ def _link(folder: Path, compiled: Compiled, linker: Toolchain, embed: bool) -> N
     for file, text in compiled.sources.items():
         (build / file).write_text(text, encoding="utf-8")
     try:
-        shared = [*linker.compile(build, [*runtime.library, *linker.extra_sources])]
-        shared += compiled.objects
+        common = [*compiled.objects]
         if embed:
             (build / "weights.bin").write_bytes(compiled.weights)
-            shared.append(linker.embed(build, "weights.bin", f"{name}_weights"))
-        library = [*linker.compile(build, ["model.c"]), *shared]
+            common.append(linker.embed(build, "weights.bin", f"{name}_weights"))
+        parts_of_all = [*runtime.library, *linker.extra_sources]
+        library = [*linker.compile(build, ["model.c", *parts_of_all]), *common]
         linker.link_shared(build, library, f"lib{name}.so", program=f"{name}_program")
         linker.archive(build, library, f"lib{name}.a")
         programs = {"selftest": runtime.selftest, "bench": runtime.bench}
         sources = sorted({source for parts in programs.values() for source in parts})
-        # Compiled again: with this macro, it tells a program which model is its own.
-        own = linker.compile(build, ["model.c", *sources], defines=["EW_EXECUTABLE"])
-        made = dict(zip(("model.c", *sources), own, strict=True))
+        # Compiled again for the static C library, and with the macro by which model.c tells a
+        # program which model is its own.
+        sources = ["model.c", *parts_of_all, *sources]
+        own = linker.compile(build, sources, static=True, defines=["EW_EXECUTABLE"])
+        made = dict(zip(sources, own, strict=True))
         for program, parts in programs.items():
-            objects = [made["model.c"], *(made[source] for source in parts), *shared]
-            linker.link_executable(build, objects, program)
+            objects = [made[source] for source in ("model.c", *parts_of_all, *parts)]
+            linker.link_executable(build, [*objects, *common], program)
     except ToolError as error:
         if shutil.disk_usage(folder).free < _FULL_BELOW_BYTES:
             raise EnvironmentFailure(

@@ -14,8 +14,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgewright.api import Bundle, compile, load  # noqa: A004  # the verb of the command line
+    from edgewright.api import Bundle, compile, inspect, load  # noqa: A004  # the verb of the command line
     from edgewright.deploy.benchmark import Benchmark
+    from edgewright.inspection import Inspection
     from edgewright.spec.errors import (
         BoardError,
         BundleError,
@@ -41,6 +42,7 @@ __all__ = [
     "BundleError",
     "EdgewrightError",
     "EnvironmentFailure",
+    "Inspection",
     "ModelError",
     "OutputError",
     "Target",
@@ -54,6 +56,7 @@ __all__ = [
     "VerificationError",
     "__version__",
     "compile",
+    "inspect",
     "load",
 ]
 
@@ -65,7 +68,9 @@ _HOMES = {
     "Target": "edgewright.spec.target",
     "TensorSpec": "edgewright.spec.tensor",
     "Verification": "edgewright.compiler.verify.verification",
+    "Inspection": "edgewright.inspection",
     "compile": "edgewright.api",
+    "inspect": "edgewright.api",
     "load": "edgewright.api",
 }
 

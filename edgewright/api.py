@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgewright.bundle import Bundle
 from edgewright.deploy.bundle import hash_file, read_bundle, replaceable
@@ -16,7 +16,10 @@ from edgewright.spec.errors import UsageError
 from edgewright.spec.progress import Progress, silent
 from edgewright.stages import StageClock
 
-__all__ = ["Bundle", "compile", "load"]
+if TYPE_CHECKING:
+    from edgewright.inspection import Inspection
+
+__all__ = ["Bundle", "compile", "inspect", "load"]
 
 _WEIGHTS = ("file", "embed")
 _TOOLCHAINS = ("zig", "gnu")
@@ -107,6 +110,28 @@ def load(path: str | os.PathLike[str]) -> Bundle:
         BundleError: no bundle, another schema, or a file that was changed, is missing or was added.
     """
     return Bundle(read_bundle(Path(path)))
+
+
+def inspect(
+    model: str | os.PathLike[str],
+    target: str | Mapping[str, Any] | None = None,
+    *,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Inspection:
+    """Find out what a model is made of, and what of it would not compile, without compiling it.
+
+    Args:
+        model: the ``.onnx`` file.
+        target: a board, to ask whether its memory suffices.
+        input_shapes: extents of inputs with symbolic dimensions, by input.
+
+    Raises:
+        ModelError: the file is no sound ONNX model.
+        TargetError: the target is unknown.
+    """
+    from edgewright.inspection import inspect_model
+
+    return inspect_model(Path(model), target, input_shapes)
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

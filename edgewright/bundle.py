@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgewright.compiler.verify.compare import Tolerance
+from edgewright.compiler.verify.golden import Golden
 from edgewright.compiler.verify.reference import OnnxRuntimeRunner, index_limits, seeded_inputs
 from edgewright.compiler.verify.runner import Array, check_inputs
 from edgewright.compiler.verify.verification import Case, Verification, compare_case
@@ -47,6 +48,14 @@ class Bundle:
 
     def __repr__(self) -> str:
         return f"<edgewright.Bundle {self.manifest.name} for {self.manifest.board} at {self.path}>"
+
+    def golden(self) -> Golden:
+        """The tensors the bundle proves itself on: inputs, and what onnxruntime makes of them.
+
+        Raises:
+            BundleError: a tensor's file has not the size that the manifest gives.
+        """
+        return self._folder.golden()
 
     def run(
         self, inputs: Mapping[str, Array], *, on: str = "host", threads: int = 1

@@ -12,6 +12,8 @@ __all__ = ["MAX_NAME_LENGTH", "model_name"]
 #: Longer names make file names and symbols that some tools refuse.
 MAX_NAME_LENGTH = 64
 
+#: ``libNAME.so`` would hide a part of the C library.
+_SYSTEM_LIBRARIES = frozenset({"c", "dl", "m", "pthread", "rt", "util"})
 _C_KEYWORDS = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if "
     "inline int long register restrict return short signed sizeof static struct switch typedef "
@@ -32,11 +34,13 @@ def model_name(given: str | None, file: Path) -> str:
         raise UsageError(
             f"the name '{given}' cannot be used",
             rule=f"It becomes part of C identifiers: letters, digits and _, no digit first, at most "
-            f"{MAX_NAME_LENGTH} of them, no keyword.",
+            f"{MAX_NAME_LENGTH} of them, no keyword and no part of the C library (m, c, dl, ...).",
             remedy="Choose one such as my_model.",
         )
     return given
 
 
 def _is_identifier(name: str) -> bool:
-    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None and name not in _C_KEYWORDS
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None and (
+        name not in _C_KEYWORDS | _SYSTEM_LIBRARIES
+    )

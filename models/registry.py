@@ -213,3 +213,33 @@ register(
     macs=15_470_264_320,
     builder="edgewright.models.zoo.vgg16:build",
 )
+register(
+    "resnet50",
+    summary="residual network of bottlenecks, version 1.5",
+    paper="He et al., 2015, arXiv:1512.03385",
+    input_shape=(1, 3, 224, 224),
+    classes=1000,
+    parameters=25_557_032,
+    macs=4_089_184_256,
+    builder="edgewright.models.zoo.resnet50:build",
+)
+register(
+    "shufflenet_v2",
+    summary="channel split, concatenation and shuffle, width 1.0",
+    paper="Ma et al., 2018, arXiv:1807.11164",
+    input_shape=(1, 3, 224, 224),
+    classes=1000,
+    parameters=2_278_604,
+    macs=144_907_992,
+    builder="edgewright.models.zoo.shufflenet_v2:build",
+)
+register(
+    "googlenet",
+    summary="inception modules: four branches, concatenate",
+    paper="Szegedy et al., 2014, arXiv:1409.4842",
+    input_shape=(1, 3, 224, 224),
+    classes=1000,
+    parameters=6_624_904,
+    macs=1_498_376_192,
+    builder="edgewright.models.zoo.googlenet:build",
+)

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 from edgewright.spec.target import Isa, Target
 
-__all__ = ["CORE_RATES", "CoreRates", "TaskSplit", "core_rates", "split_tasks", "step_cycles"]
+__all__ = [
+    "CORE_RATES",
+    "CoreRates",
+    "TaskSplit",
+    "core_rates",
+    "split_tasks",
+    "step_cycles",
+    "tile_fits",
+]
 
 #: Tasks for each core that a kernel is cut into where its shape allows: idle cores take the rest.
 TASKS_PER_CORE = 4
@@ -54,6 +62,19 @@ CORE_RATES = {
     "vfp": CoreRates(0.25, 0.25, 8.0, 2.0, by_lane=False, max_accumulators=4),
     "softfp": CoreRates(0.02, 0.25, 1.0, 2.0, by_lane=False, max_accumulators=2),
 }
+
+
+def tile_fits(isa: Isa, rows: int, columns: int) -> bool:
+    """Whether a tile of ``rows`` x ``columns`` accumulators leaves room for its operands.
+
+    By lane, an input vector is held for each column; two registers stay free, because LLVM unrolls
+    the innermost loop for some cores (Cortex-A53) and spilled with none to spare.
+    """
+    rates = core_rates(isa)
+    operands = rows + (columns + 2 if rates.by_lane else 1)
+    accumulators = rows * columns
+    fits = accumulators + operands <= isa.vec_registers
+    return (fits and accumulators <= rates.max_accumulators) or accumulators == 1
 
 
 def core_rates(isa: Isa) -> CoreRates:

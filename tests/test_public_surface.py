@@ -15,6 +15,7 @@ SURFACE = {
     "BundleError",
     "EdgewrightError",
     "EnvironmentFailure",
+    "Inspection",
     "ModelError",
     "OutputError",
     "Target",
@@ -28,6 +29,7 @@ SURFACE = {
     "VerificationError",
     "__version__",
     "compile",
+    "inspect",
     "load",
 }
 
@@ -58,6 +60,7 @@ def test_every_error_is_public() -> None:
 def test_the_verbs_have_full_types() -> None:
     for function in (
         edgewright.compile,
+        edgewright.inspect,
         edgewright.load,
         edgewright.Bundle.run,
         edgewright.Bundle.verify,

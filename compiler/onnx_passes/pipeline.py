@@ -91,8 +91,8 @@ def fold_batch_norms() -> list[ir.passes.PassBase]:
 
 
 def finish() -> list[ir.passes.PassBase]:
-    """Remove what is left over and check the shapes of what was written."""
-    return [RemoveUnusedNodesPass(), NameNodes(), InferShapes()]
+    """Fold what the rewrites made constant, and name what they added."""
+    return [*fold(), NameNodes()]
 
 
 def guard() -> list[ir.passes.PassBase]:

@@ -80,6 +80,6 @@ def build_program(
     shared, archive = f"lib{name}.so", f"lib{name}.a"
     toolchain.link_shared(folder, in_library, shared, program=f"{name}_program")
     toolchain.archive(folder, in_library, archive)
-    toolchain.link_executable(folder, [*(of[s] for s in runtime.selftest), *in_executables], "selftest")
-    toolchain.link_executable(folder, [*(of[s] for s in runtime.bench), *in_executables], "bench")
+    for program, parts in (("selftest", runtime.selftest), ("bench", runtime.bench)):
+        toolchain.link_executable(folder, [*(of[s] for s in parts), *in_executables], program)
     return BuiltProgram(folder / shared, folder / archive, folder / "selftest", folder / "bench")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -69,7 +71,9 @@ def _family(kernel: str) -> str:
     stem, mark, _ = kernel.partition("__")
     if not mark:
         return "copy" if kernel == "copy" else "scheduled by rule"
-    return "_".join(stem.split("_")[:3])
+    dtype, *parts = stem.split("_")
+    words = itertools.takewhile(lambda part: re.fullmatch(r"[a-z]+(2d)?", part), parts)
+    return "_".join((dtype, *words))
 
 
 def size_table(manifest: Manifest) -> Table:

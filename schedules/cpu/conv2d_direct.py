@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks, step_cycles
+from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks, step_cycles, tile_fits
 from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig, Geometry
 from edgewright.schedules.cpu.conv2d_direct_emit import DirectEmitter
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
@@ -38,21 +38,20 @@ from edgewright.spec.target import Target
 __all__ = ["Conv2dDirectConfig", "get_configs", "offer"]
 
 FAMILY = "direct"
+#: Most output-channel blocks in a register tile; more make too few tasks.
+MAX_TILE_OC = 8
 
 
 @cache
 def get_configs(target: Target) -> tuple[Conv2dDirectConfig, ...]:
     """Register tiles that the instruction set holds without spilling."""
-    rates = core_rates(target.isa)
-    configs = []
-    for tile_oc in range(1, 9):
-        for tile_ow in range(1, rates.max_accumulators + 1):
-            accumulators = tile_oc * tile_ow
-            inputs = tile_ow if rates.by_lane else 1
-            registers = accumulators + inputs + tile_oc
-            if accumulators <= rates.max_accumulators and registers <= target.isa.vec_registers:
-                configs.append(Conv2dDirectConfig(tile_oc, tile_ow))
-    return tuple(configs) or (Conv2dDirectConfig(1, 1),)
+    most = core_rates(target.isa).max_accumulators
+    return tuple(
+        Conv2dDirectConfig(tile_oc, tile_ow)
+        for tile_oc in range(1, MAX_TILE_OC + 1)
+        for tile_ow in range(1, most + 1)
+        if tile_fits(target.isa, tile_oc, tile_ow)
+    )
 
 
 def offer(

@@ -26,7 +26,7 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks, step_cycles
+from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks, step_cycles, tile_fits
 from edgewright.schedules.kernel import Declined, Kernel, Offer
 from edgewright.schedules.names import epilogue_stem, kernel_name
 from edgewright.schedules.workload import FUSED_ACTIVATIONS, DenseWorkload
@@ -37,6 +37,8 @@ __all__ = ["DenseConfig", "get_configs", "offer"]
 FAMILY = "dense"
 #: Input features in one turn of the innermost loop.
 UNROLL_IN = 4
+#: Most vectors of outputs in a register tile; more make too few tasks.
+MAX_TILE_OUT = 8
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,15 @@ def get_configs(target: Target) -> tuple[DenseConfig, ...]:
     """Register tiles that the instruction set holds without spilling."""
     rates = core_rates(target.isa)
     configs = []
-    for tile_out in range(1, 9):
+    for tile_out in range(1, MAX_TILE_OUT + 1):
         for tile_rows in range(1, rates.max_accumulators + 1):
-            accumulators = tile_out * tile_rows
-            registers = accumulators + tile_out + (tile_rows if rates.by_lane else 1)
-            if accumulators <= rates.max_accumulators and registers <= target.isa.vec_registers:
-                busy = rates.fma * rates.latency
+            if tile_fits(target.isa, tile_out, tile_rows):
+                accumulators = tile_out * tile_rows
                 room = rates.max_accumulators // accumulators
-                parts = min(room, UNROLL_IN, math.ceil(busy / accumulators))
+                wanted = math.ceil(rates.fma * rates.latency / accumulators)
+                parts = max(1, min(room, UNROLL_IN, wanted))
                 configs.append(DenseConfig(tile_out, tile_rows, 1 << (parts.bit_length() - 1)))
-    return tuple(configs) or (DenseConfig(1, 1),)
+    return tuple(configs)
 
 
 def offer(workload: DenseWorkload, target: Target) -> Offer | Declined:

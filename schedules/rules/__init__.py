@@ -13,13 +13,14 @@ from typing import Any
 
 from edgewright.schedules.rules.contraction import schedule_contraction
 from edgewright.schedules.rules.elementwise import schedule_elementwise
+from edgewright.schedules.rules.legalize import legalize_map
 from edgewright.schedules.rules.opaque import schedule_opaque
 from edgewright.schedules.rules.reduction import schedule_reduction
 from edgewright.schedules.rules.stages import with_dense_params
 from edgewright.schedules.rules.vector_math import vectorize_math
 from edgewright.spec.target import Target
 
-__all__ = ["RULES", "Scheduled", "schedule_prim_func", "vectorize_math"]
+__all__ = ["RULES", "Scheduled", "legalize_map", "schedule_prim_func", "vectorize_math"]
 
 #: A rule: the scheduled function, or a clause that says why the function is not its own.
 Rule = Callable[[Any, Target], "Any | str"]

@@ -17,6 +17,7 @@ from edgewright.spec.errors import UsageError
         ("été.onnx", "t"),
         ("---.onnx", "model"),
         ("int.onnx", "model_int"),
+        ("m.onnx", "model_m"),
         ("x" * 200 + ".onnx", "x" * MAX_NAME_LENGTH),
     ],
 )
@@ -24,11 +25,11 @@ def test_a_file_gives_a_name(file: str, name: str) -> None:
     assert model_name(None, Path(file)) == name
 
 
-@pytest.mark.parametrize("given", ["", "3d", "a-b", "été", "while", "x" * 65, "a\n"])
+@pytest.mark.parametrize("given", ["", "3d", "a-b", "été", "while", "m", "x" * 65, "a\n"])
 def test_a_name_that_is_no_identifier_is_refused(given: str) -> None:
     with pytest.raises(UsageError, match="cannot be used"):
         model_name(given, Path("m.onnx"))
 
 
 def test_a_good_name_is_kept() -> None:
-    assert model_name("net_2", Path("m.onnx")) == "net_2"
+    assert model_name("net_2", Path("a.onnx")) == "net_2"

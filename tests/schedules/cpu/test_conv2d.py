@@ -17,6 +17,7 @@ from tests.schedules.execution import (
     assert_close,
     blocked,
     each_target,
+    examples,
     plain,
     run,
 )
@@ -65,7 +66,7 @@ def direct(w: Conv2dWorkload, target: Target, layout: str = "blocked") -> Kernel
 
 @each_target
 def test_direct_convolution_of_any_shape(target: Target) -> None:
-    @repeatable(35)
+    @repeatable(examples(target, 36))
     @given(w=convolutions())
     def holds(w: Conv2dWorkload) -> None:
         if w.is_depthwise and w.in_channels == w.out_channels:
@@ -77,7 +78,7 @@ def test_direct_convolution_of_any_shape(target: Target) -> None:
 
 @each_target
 def test_direct_convolution_of_a_plain_input_at_an_odd_address(target: Target) -> None:
-    @repeatable(15)
+    @repeatable(examples(target, 15))
     @given(w=convolutions())
     def holds(w: Conv2dWorkload) -> None:
         if w.groups == 1:
@@ -88,7 +89,7 @@ def test_direct_convolution_of_a_plain_input_at_an_odd_address(target: Target) -
 
 @each_target
 def test_depthwise_convolution_of_any_shape(target: Target) -> None:
-    @repeatable(30)
+    @repeatable(examples(target, 30))
     @given(w=depthwise())
     def holds(w: Conv2dWorkload) -> None:
         answer = conv2d_depthwise.offer(w, target, Limits(), "blocked")
