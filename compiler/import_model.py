@@ -184,7 +184,40 @@ def _clip(importer: _Importer, inputs: Any, constants: list[Any], attrs: Any) ->
     return relax.op.clip(inputs[0], finite[0], finite[1])
 
 
+def _gather(importer: _Importer, inputs: Any, constants: list[Any], attrs: Any) -> Any:
+    """TVM's converter reads memory wherever an index points; this one stays inside the tensor.
+
+    Constant indices are checked here. Computed ones are clipped: onnxruntime would fail on one that
+    is out of range, a board must at least not read foreign memory.
+    """
+    data, indices = inputs
+    if not isinstance(getattr(data, "ty", None), relax.TensorType) or not isinstance(
+        getattr(indices, "ty", None), relax.TensorType
+    ):
+        return None
+    axis = attrs.get("axis", 0)
+    extent = int(data.ty.shape[axis])
+    if constants[1] is not None:
+        array = constants[1]
+        if array.size and not (-extent <= array.min() and array.max() < extent):
+            raise ValueError(f"an index is out of range: the axis {axis} has {extent} elements")
+        wrapped = relax.const(np.where(array < 0, array + extent, array), str(array.dtype))
+        return relax.op.take(data, wrapped, axis)
+    dtype = str(indices.ty.dtype)
+    wrapped = relax.op.where(
+        relax.op.less(indices, relax.const(0, dtype)),
+        relax.op.add(indices, relax.const(extent, dtype)),
+        indices,
+    )
+    return relax.op.take(data, importer.bb.emit(wrapped), axis, mode="clip")
+
+
 _Converter = Callable[[_Importer, Any, list[Any], Any], Any]
 
 #: Our converters. Each answers None for what it does not take; TVM's importer is asked then.
-_CONVERTERS: dict[str, _Converter] = {"Conv": _conv, "Gemm": _gemm, "Clip": _clip}
+_CONVERTERS: dict[str, _Converter] = {
+    "Conv": _conv,
+    "Gemm": _gemm,
+    "Clip": _clip,
+    "Gather": _gather,
+}

@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from edgewright.spec.errors import EnvironmentFailure, OutputError
 
 __all__ = ["check_output", "disk_errors", "staged_folder"]
 
+#: How long a program that was told to end may go on writing.
+_STRAGGLER_SECONDS = 10.0
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -78,7 +81,7 @@ def staged_folder(folder: Path, *, replaceable: Callable[[Path], bool]) -> Itera
             _move_into_place(staging, place)
     except BaseException:
         if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
+            _remove(staging)
         for parent in reversed(made):
             with contextlib.suppress(OSError):
                 parent.rmdir()
@@ -140,6 +143,15 @@ def _move_into_place(staging: Path, place: Path) -> None:
             raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, though a compiler that was interrupted may still be writing into it."""
+    end = time.monotonic() + _STRAGGLER_SECONDS
+    while folder.exists() and time.monotonic() < end:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            time.sleep(0.02)
 
 
 def _umask() -> int:

@@ -124,8 +124,8 @@ class LibraryRunner:
     ) -> None:
         """Free the model."""
         self._model.close()
-        # Unloaded too: the linker knows libraries by path, and would answer with this one if another
-        # bundle took its place.
+        # Unloaded too: the linker knows libraries by path, and would answer with this one if
+        # another bundle took its place.
         _ctypes.dlclose(self._model._library._handle)
         self._model = None
 
@@ -200,10 +200,10 @@ class SelftestRunner:
         with tempfile.TemporaryDirectory(prefix="edgewright-run-") as folder:
             given, result = Path(folder) / "inputs.bin", Path(folder) / "outputs.bin"
             given.write_bytes(b"".join(array.tobytes() for array in arrays.values()))
+            arguments = ["--run", str(given), str(result), "--bundle", str(self._bundle.path)]
             done = self._transport.run(
                 self._bundle.selftest,
-                ["--run", str(given), str(result), "--bundle", str(self._bundle.path)]
-                + ["--threads", str(self._threads)],
+                [*arguments, "--threads", str(self._threads)],
                 timeout_seconds=_RUN_TIMEOUT_SECONDS,
             )
             if done.status != 0:

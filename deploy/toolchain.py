@@ -1,7 +1,7 @@
 """Compiles and links C and object files for a target: with zig, or with a GNU cross compiler.
 
-The ``ziglang`` wheel is a whole cross toolchain: clang, a linker, musl for static executables and the
-symbols of every glibc version for shared libraries. A GNU compiler serves who must use a vendor's.
+The ``ziglang`` wheel is a whole cross toolchain: clang, a linker, musl for static executables and
+the symbols of every glibc version for shared libraries. A GNU compiler serves who must use one.
 
 Everything runs in one build folder with relative names, so that no path of this machine reaches the
 output and the same input gives the same bytes. ``edgewright.deploy.runtime.build``
@@ -305,12 +305,13 @@ def open_toolchain(target: Target, *, kind: str = "zig", glibc: str | None = Non
 
 def needed_glibc(library: Path) -> str:
     """The newest version of glibc whose symbols an ELF file asks for; ``0`` if of none."""
-    from elftools.elf.elffile import ELFFile  # type: ignore[import-untyped]
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.gnuversions import GNUVerNeedSection
 
     versions = ["0"]
     with library.open("rb") as file:
         section = ELFFile(file).get_section_by_name(".gnu.version_r")
-        if section is not None:
+        if isinstance(section, GNUVerNeedSection):
             for _, auxiliaries in section.iter_versions():
                 names = (auxiliary.name for auxiliary in auxiliaries)
                 versions += [n.removeprefix("GLIBC_") for n in names if n.startswith("GLIBC_")]

@@ -49,6 +49,7 @@ class GnuToolchain(Toolchain):
         )
 
     def describe(self) -> str:
+        """The compiler's name and version, such as ``aarch64-linux-gnu-gcc 12.2.0``."""
         compiler = f"{self._prefix}gcc"
         version = run_tool(
             [compiler, "-dumpfullversion"], Path.cwd(), f"asking {compiler} its version"

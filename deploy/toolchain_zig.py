@@ -38,13 +38,14 @@ class ZigToolchain(Toolchain):
 
     @property
     def extra_sources(self) -> tuple[str, ...]:
+        """What TVM's objects and musl ask of the compiler's runtime, and zig's lacks on ARM."""
         if self.target.arch != "arm":
             return ()
-        # What TVM's objects and musl may ask of the compiler's own runtime, and zig's lacks.
         atomics = ("arm_atomics.c",) if arm_version(self.target) < 6 else ()
         return ("compiler_rt_names.c", *atomics)
 
     def describe(self) -> str:
+        """``zig`` and its version."""
         return (
             f"zig {run_tool([self._zig, 'version'], Path.cwd(), 'asking zig its version').strip()}"
         )
@@ -58,7 +59,7 @@ class ZigToolchain(Toolchain):
         return f"{self.target.arch}-linux-{libc}{eabi}{version}"
 
     def _cpu(self) -> str:
-        """zig's spelling of the CPU and its features: ``cortex_a7+neon-crypto``."""
+        """Spell the CPU and its features as zig does: ``cortex_a7+neon-crypto``."""
         features = "".join(
             feature[0] + feature[1:].replace("-", "_").replace(".", "_")
             for feature in self.target.mattr

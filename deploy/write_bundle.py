@@ -70,7 +70,7 @@ def write_bundle(
     linker = open_toolchain(
         compiled.target, kind=toolchain, glibc=board.glibc if board is not None else None
     )
-    with disk_errors(folder):
+    with disk_errors(folder.parent):
         for name in ("lib", "bin", "include", "golden", "python", _BUILD_FOLDER):
             (folder / name).mkdir()
         _link(folder, compiled, linker, options.embed_weights)

@@ -14,7 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgewright.api import Bundle, compile, inspect, load  # noqa: A004  # the verb of the command line
+    from edgewright.api import Bundle, compile, inspect, load  # noqa: A004  # the command line's verb
+    from edgewright.compiler.verify.verification import Verification
     from edgewright.deploy.benchmark import Benchmark
     from edgewright.inspection import Inspection
     from edgewright.spec.errors import (
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     )
     from edgewright.spec.target import Target
     from edgewright.spec.tensor import TensorSpec
-    from edgewright.compiler.verify.verification import Verification
 
 __all__ = [
     "Benchmark",

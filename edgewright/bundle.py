@@ -94,9 +94,9 @@ class Bundle:
         """Compare the bundle with onnxruntime.
 
         Args:
-            model: the ONNX file that the bundle was compiled from. Without it, the golden tensors of
-                the bundle are compared; with it, onnxruntime runs beside the bundle on fresh seeded
-                inputs too.
+            model: the ONNX file that the bundle was compiled from. Without it, the golden tensors
+                of the bundle are compared; with it, onnxruntime runs beside the bundle on fresh
+                seeded inputs too.
             on: ``host`` or ``qemu``.
             atol: absolute tolerance of ``numpy.allclose``; see
                 :mod:`edgewright.compiler.verify.compare` for the default.
@@ -140,7 +140,7 @@ class Bundle:
     def _reference_case(
         self, model: Path, inputs: Mapping[str, Array] | None, seed: int
     ) -> tuple[str, str, dict[str, Array], dict[str, Array]]:
-        """What onnxruntime makes of fresh inputs: the case's name, the reference's, both tensors."""
+        """What onnxruntime makes of fresh inputs: names of case and reference, both tensors."""
         import onnx
 
         self._check_model(model)

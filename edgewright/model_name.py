@@ -33,8 +33,8 @@ def model_name(given: str | None, file: Path) -> str:
     if not _is_identifier(given) or len(given) > MAX_NAME_LENGTH:
         raise UsageError(
             f"the name '{given}' cannot be used",
-            rule=f"It becomes part of C identifiers: letters, digits and _, no digit first, at most "
-            f"{MAX_NAME_LENGTH} of them, no keyword and no part of the C library (m, c, dl, ...).",
+            rule="It becomes part of C identifiers: letters, digits and _, no digit first, at "
+            f"most {MAX_NAME_LENGTH} of them, no keyword and no part of the C library (m, c, dl, ...).",
             remedy="Choose one such as my_model.",
         )
     return given

@@ -1,6 +1,6 @@
 """Takes MobileNetV2 the whole way: export, compile for two targets, verify both, benchmark one.
 
-Run it with ``make demo``, or with ``python examples/demo.py [FOLDER]`` where Edgewright is installed.
+Run it with ``make demo``, or with ``python examples/demo.py [FOLDER]``.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ PLACES = {"rpi4": "qemu", "host": "host"}
 
 
 def main(folder: Path) -> int:
-    """Run the demo; returns the exit status: 1 if a bundle does not compute what onnxruntime does."""
+    """Run the demo; the exit status is 1 if a bundle does not agree with onnxruntime."""
     console = Console(width=110)
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / f"{NETWORK}.onnx"
     console.print(f"Exporting {NETWORK} with seeded weights to {model}")
     export(NETWORK, model)
 
-    table = Table("target", "compiled in", "library", "weights", "parity with onnxruntime", "latency")
+    table = Table(
+        "target", "compiled in", "library", "weights", "parity with onnxruntime", "latency"
+    )
     failed = 0
     for target, place in PLACES.items():
         output = folder / f"{NETWORK}-{target}"
@@ -61,7 +63,10 @@ def verify(bundle: edgewright.Bundle, model: Path, place: str) -> tuple[str, boo
     except edgewright.ToolError as error:  # QEMU is absent: the message says how to install it
         return f"not run: {error}", True
     verdict = "passed" if verification.passed else "FAILED"
-    return f"{verdict}: {verification.worst_of_largest:.1e} of the largest value", verification.passed
+    return (
+        f"{verdict}: {verification.worst_of_largest:.1e} of the largest value",
+        verification.passed,
+    )
 
 
 def bench(bundle: edgewright.Bundle, model: Path) -> str:
@@ -80,7 +85,10 @@ def print_next_steps(console: Console, folder: Path) -> None:
     console.print("\nWhat to try next:", style="bold")
     for what, command in (
         ("see where the time goes", f"edgewright bench {folder / NETWORK}-host --profile"),
-        ("prove it on a Pi 4", f"scp -r {pi} pi@raspberrypi: && ssh pi@raspberrypi {pi.name}/bin/selftest"),
+        (
+            "prove it on a Pi 4",
+            f"scp -r {pi} pi@raspberrypi: && ssh pi@raspberrypi {pi.name}/bin/selftest",
+        ),
         ("time it there", f"ssh pi@raspberrypi {pi.name}/bin/bench --threads 4"),
         ("compile your own model", "edgewright compile MODEL.onnx --target rpi4"),
         ("know why it does not compile", "edgewright inspect MODEL.onnx"),

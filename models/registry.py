@@ -124,11 +124,11 @@ def build(name: str, seed: int = 0) -> nn.Module:
     require_torch("building a reference network")
     import torch
 
-    from edgewright.models.seeding import seed_weights
+    from edgewright.models.seeding import seed_weights, unfilled_weights
 
     module, _, function = entry.builder.partition(":")
     builder: Callable[[], nn.Module] = getattr(importlib.import_module(module), function)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), unfilled_weights():
         network = builder()
     seed_weights(network, entry.input_shape, seed)
     return network

@@ -20,15 +20,19 @@ machine (the order of a sum) far below the last bit of the float32 that is store
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
 
-__all__ = ["calibration_inputs", "seed_weights"]
+__all__ = ["calibration_inputs", "seed_weights", "unfilled_weights"]
 
 #: Inputs of the calibration: few, because it is most of the time that building a network takes.
 CALIBRATION_BATCH = 2
@@ -44,7 +48,11 @@ LOG_VARIANCE_NOISE = 0.3
 #: Share of batch-norm scales that are negative.
 NEGATIVE_SCALES = 1 / 8
 
-_Weighted = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+#: Weights of a linear layer that are float64 at a time.
+WIDE_ELEMS = 2**20
+
+_Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_Weighted = (*_Convolution, nn.Linear)
 _Normed = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -64,13 +72,31 @@ def seed_weights(network: nn.Module, input_shape: Sequence[int], seed: int) -> N
     for name, layer in network.named_modules():
         _draw_weights(name, layer, rng)
     example = calibration_inputs(input_shape, rng)
-    hooks = list(_calibration_hooks(network, rng))
-    network.double()
-    with torch.no_grad():
+    with torch.no_grad(), _in_float64(network):
+        hooks = list(_calibration_hooks(network, rng))
         network(example)
-    network.float()
-    for hook in hooks:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
+
+
+class unfilled_weights(TorchFunctionMode):  # a context manager
+    """Layers made in this context leave their weights as they find them in memory.
+
+    For networks whose every weight :func:`seed_weights` fills: PyTorch's own initialisation of
+    VGG-16 takes longer than that.
+    """
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return given["tensor"] if "tensor" in given else args[0]
+        return func(*args, **given)
 
 
 def calibration_inputs(input_shape: Sequence[int], rng: np.random.Generator) -> Tensor:
@@ -118,6 +144,34 @@ def _calibration_hooks(network: nn.Module, rng: np.random.Generator) -> Iterator
             yield layer.register_forward_hook(_BiasCalibration(noise))
 
 
+@contextmanager
+def _in_float64(network: nn.Module) -> Iterator[None]:
+    """The network computes in float64, but the weights of linear layers stay float32.
+
+    Most weights of VGG-16 are in those: to widen and narrow them takes longer than to run it.
+    """
+    dense = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    others = [layer for layer in network.modules() if isinstance(layer, (*_Convolution, *_Normed))]
+    for layer in dense:
+        layer.forward = functools.partial(_wide_linear, layer)  # type: ignore[method-assign]
+    for layer in others:
+        layer.double()
+    try:
+        yield
+    finally:
+        for layer in dense:
+            del layer.forward
+        for layer in others:
+            layer.float()
+
+
+def _wide_linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """What ``layer`` gives in float64, its weights widened a few rows at a time."""
+    rows = -(-WIDE_ELEMS // layer.in_features)
+    y = torch.cat([linear(x, weights.double()) for weights in layer.weight.split(rows)], dim=-1)
+    return y if layer.bias is None else y + layer.bias.double()
+
+
 class _NormCalibration:
     """Forward pre-hook: statistics of the batch norm's input become the running statistics."""
 
@@ -146,10 +200,11 @@ class _BiasCalibration:
         # A float32 scale: its products round the same however this machine summed the variance.
         scale = (1.0 / variance.mean().sqrt()).float().double()
         layer.weight.mul_(scale)
-        layer.bias.copy_(SHIFT_NOISE * self.noise - mean * scale)
+        bias = SHIFT_NOISE * self.noise - mean * scale
+        layer.bias.copy_(bias)
         along = [1] * output.ndim
         along[axis] = -1
-        return output.mul_(scale).add_(layer.bias.reshape(along))
+        return output.mul_(scale).add_(bias.reshape(along))
 
 
 def _channel_statistics(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:

@@ -59,7 +59,7 @@ CORE_RATES = {
     "sse": CoreRates(1.0, 1.0, 6.0, 16.0, by_lane=False, max_accumulators=10),
     "neon": CoreRates(2.0, 2.0, 4.0, 16.0, by_lane=True, max_accumulators=20),
     "neon32": CoreRates(0.25, 0.5, 4.0, 4.0, by_lane=False, max_accumulators=6),
-    "vfp": CoreRates(0.25, 0.25, 8.0, 2.0, by_lane=False, max_accumulators=4),
+    "vfp": CoreRates(0.25, 0.25, 8.0, 2.0, by_lane=False, max_accumulators=3),
     "softfp": CoreRates(0.02, 0.25, 1.0, 2.0, by_lane=False, max_accumulators=2),
 }
 

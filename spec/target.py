@@ -96,7 +96,7 @@ def _aarch64(
 ) -> Target:
     return Target(
         name=name,
-        mtriple="aarch64-linux-gnu",
+        mtriple="aarch64-unknown-linux-gnu",
         mcpu=name,
         mattr=mattr,
         isa=NEON64,
@@ -118,7 +118,7 @@ CORES: dict[str, Target] = {
         _aarch64("cortex-a76", l1_kib=64, l2_kib=512),
         Target(
             name="cortex-a7",
-            mtriple="armv7l-linux-gnueabihf",
+            mtriple="armv7l-unknown-linux-gnueabihf",
             mcpu="cortex-a7",
             mattr=("+neon", "+vfp4"),
             float_abi="hard",
@@ -128,7 +128,7 @@ CORES: dict[str, Target] = {
         ),
         Target(
             name="arm1176",
-            mtriple="armv6-linux-gnueabihf",
+            mtriple="armv6-unknown-linux-gnueabihf",
             mcpu="arm1176jzf-s",
             mattr=("+vfp2",),
             float_abi="hard",
@@ -140,7 +140,7 @@ CORES: dict[str, Target] = {
         ),
         Target(
             name="arm926",
-            mtriple="armv5te-linux-gnueabi",
+            mtriple="armv5te-unknown-linux-gnueabi",
             mcpu="arm926ej-s",
             float_abi="soft",
             isa=SOFT_FLOAT,
@@ -190,7 +190,7 @@ def host_target() -> Target:
         flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
         level = _x86_level(set(flags))
         return replace(
-            _raw_target({"mtriple": "x86_64-linux-gnu", "mcpu": level}),
+            _raw_target({"mtriple": "x86_64-unknown-linux-gnu", "mcpu": level}),
             name="host",
             num_cores=cores,
             l2_bytes=1024 * 1024,
@@ -264,7 +264,7 @@ def _raw_target(raw: Mapping[str, Any]) -> Target:
             rule=f"A target's keys are {', '.join(sorted(_RAW_KEYS))}; mtriple is required.",
             remedy='For example {"mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a72"}.',
         )
-    mtriple, mcpu = str(raw["mtriple"]), str(raw.get("mcpu", ""))
+    mtriple, mcpu = _with_vendor(str(raw["mtriple"])), str(raw.get("mcpu", ""))
     mattr = raw.get("mattr", ())
     features = tuple(mattr.split(",")) if isinstance(mattr, str) else tuple(map(str, mattr))
     for feature in features:
@@ -292,6 +292,17 @@ def _raw_target(raw: Mapping[str, Any]) -> Target:
         l2_bytes=known.l2_bytes if known is not None else 512 * 1024,
         qemu_cpu=known.qemu_cpu if known is not None else "max",
     )
+
+
+def _with_vendor(mtriple: str) -> str:
+    """``armv7l-linux-gnueabihf`` to ``armv7l-unknown-linux-gnueabihf``.
+
+    LLVM would take ``linux`` for the vendor, forget the ABI, and convert to half precision wrongly.
+    """
+    parts = mtriple.split("-")
+    if len(parts) == 3 and parts[1] == "linux":
+        parts.insert(1, "unknown")
+    return "-".join(parts)
 
 
 def _float_abi_of(mtriple: str) -> str:

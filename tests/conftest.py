@@ -17,7 +17,7 @@ os.environ.pop("FORCE_COLOR", None)
 
 @pytest.fixture(scope="session")
 def host_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sound bundle of the fake model for this machine; not to be changed. Its model lies beside."""
+    """A sound bundle of the fake model for this machine, not to be changed; the model is beside."""
     folder = tmp_path_factory.mktemp("host") / "fake-host"
     return write_fake_bundle(folder, "host").path
 

@@ -18,8 +18,8 @@ MAX_OPSET = 26
 _ONNX_DOMAINS = ("", "ai.onnx")
 
 
-def opset_of(model: onnx.ModelProto) -> int:
-    """Version of ONNX's own operator set that the model imports; 0 if it imports none."""
+def opset_of(model: onnx.ModelProto | onnx.FunctionProto) -> int:
+    """Version of ONNX's own operator set that a model or a function imports; 0 if none."""
     versions = [item.version for item in model.opset_import if item.domain in _ONNX_DOMAINS]
     return int(versions[0]) if versions else 0
 
@@ -29,7 +29,8 @@ def check_operators(model: onnx.ModelProto) -> None:
 
     Raises:
         ModelError: the opset is too old or too new, or an ONNX operator does not exist in it.
-        UnsupportedModelError: operators of another domain, which no function of the model defines.
+        UnsupportedModelError: operators of another domain, which no function of the model defines,
+            or a function of another opset.
     """
     opset = opset_of(model)
     if not MIN_OPSET <= opset <= MAX_OPSET:
@@ -41,6 +42,14 @@ def check_operators(model: onnx.ModelProto) -> None:
             rule=f"Opsets {MIN_OPSET} to {MAX_OPSET} are supported.",
             remedy=f"Export the model again with an opset from {MIN_OPSET} to {MAX_OPSET}.",
         )
+    for function in model.functions:
+        own = opset_of(function)
+        if own not in (0, opset):
+            raise UnsupportedModelError(
+                f"the function '{function.name}' uses opset {own}, and the model opset {opset}",
+                rule="Functions are inlined, so their operators must mean what the model's mean.",
+                remedy="Export the model and its functions with one opset.",
+            )
     functions = {(function.domain, function.name) for function in model.functions}
     nodes = [*_nodes(model.graph.node)]
     for function in model.functions:

@@ -21,6 +21,7 @@ __all__ = [
     "attribute_ints",
     "attribute_string",
     "constant_array",
+    "copy_tensor",
     "drop_node",
     "fresh_name",
     "is_onnx",
@@ -95,6 +96,18 @@ def fresh_name(graph: ir.Graph, base: str) -> str:
     while f"{base}_{number}" in taken:
         number += 1
     return f"{base}_{number}"
+
+
+def copy_tensor(tensor: ir.TensorProtocol, name: str) -> ir.TensorProtocol:
+    """A tensor of the same numbers and another name.
+
+    Tensors are shared between a model, its copies and the protobuf message they were read from, so
+    renaming one in place would rename them all.
+    """
+    if tensor.dtype == ir.DataType.STRING:
+        texts = [bytes(item) for item in np.ravel(tensor.numpy())]
+        return ir.StringTensor(texts, shape=ir.Shape(tensor.shape.numpy()), name=name)
+    return ir.Tensor(np.asarray(tensor.numpy()), dtype=tensor.dtype, name=name)
 
 
 def add_constant(graph: ir.Graph, base: str, array: npt.NDArray[np.generic]) -> ir.Value:
@@ -200,11 +213,17 @@ class Rewrite:
         *inputs: ir.Value | None,
         stem: str,
         shape: Sequence[int] | None = None,
+        attributes: Iterable[ir.Attr] = (),
     ) -> ir.Value:
-        """A node's output, of the old output's type; of its shape too where ``shape`` is None."""
+        """A node's output, of the old output's shape where ``shape`` is None.
+
+        It has the old output's element type, until shape inference finds another.
+        """
         name = f"{self._node.name}/{stem}"
         like = self._node.outputs[0]
-        made = new_node(op_type, inputs, name=name, like=like, output=name, shape=shape)
+        made = new_node(
+            op_type, inputs, name=name, like=like, output=name, shape=shape, attributes=attributes
+        )
         self._nodes.append(made)
         return made.outputs[0]
 

@@ -74,9 +74,11 @@ def find_refusals(model: ir.Model) -> list[Refusal]:
         if reason is not None:
             found.append(Refusal(value.name or "", "input", reason))
     for node in model.graph:
-        reason = _refuse_operator(node) or _refuse_values(node)
+        reason = _refuse_operator(node)
         if reason is None and node.op_type in RULES:
             reason = RULES[node.op_type](node)
+        # Last, for an attribute that is refused is often why a shape is not known.
+        reason = reason or _refuse_values(node)
         if reason is not None:
             operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             found.append(Refusal(node.name or "", operator, reason))

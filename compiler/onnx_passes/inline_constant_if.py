@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from edgewright.compiler.onnx_passes.graph_edits import constant_array, fresh_name, is_onnx
+from edgewright.compiler.onnx_passes.graph_edits import (
+    constant_array,
+    copy_tensor,
+    fresh_name,
+    is_onnx,
+)
 
 __all__ = ["InlineConstantIf"]
 
@@ -36,9 +41,17 @@ def _inline(graph: ir.Graph, node: ir.Node, branch: ir.Graph) -> None:
     results = list(branch.outputs)
     branch.outputs.clear()
     for name, value in list(branch.initializers.items()):
-        del branch.initializers[name]
-        value.name = fresh_name(graph, name)
-        graph.register_initializer(value)
+        assert value.const_value is not None
+        moved = fresh_name(graph, name)
+        constant = ir.Value(
+            name=moved,
+            type=value.type,
+            shape=value.shape,
+            const_value=copy_tensor(value.const_value, moved),
+        )
+        value.replace_all_uses_with(constant)
+        results = [constant if result is value else result for result in results]
+        graph.register_initializer(constant)
     nodes = list(branch)
     branch.remove(nodes)
     for inner in nodes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from edgewright.compiler.onnx_passes.graph_edits import is_onnx
+from edgewright.compiler.onnx_passes.graph_edits import copy_tensor, is_onnx
 
 __all__ = ["LiftConstants", "replace_by_constants"]
 
@@ -21,7 +21,7 @@ class LiftConstants(ir.passes.InPlacePass):
         is still used in the end.
     Case 4: a constant that is an output of the graph becomes an initializer behind an ``Identity``.
 
-    ``sparse_value`` is left untouched, and refused by the guard.
+    ``sparse_value`` is left untouched; ``load_model`` refuses it.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -49,7 +49,7 @@ def replace_by_constants(
     constants: list[ir.Value] = []
     for old, tensor in zip(node.outputs, tensors, strict=True):
         name = old.name or ""
-        tensor.name = f"{name}/constant" if old.is_graph_output() else name
+        tensor = copy_tensor(tensor, f"{name}/constant" if old.is_graph_output() else name)
         kind = ir.TensorType(tensor.dtype)
         shape = ir.Shape(tensor.shape.numpy())
         value = ir.Value(name=tensor.name, shape=shape, type=kind, const_value=tensor)
@@ -75,10 +75,7 @@ def _tensor_of(node: ir.Node) -> ir.TensorProtocol | None:
     if attribute.is_ref():
         return None
     if name == "value":
-        tensor = attribute.as_tensor()
-        if tensor.dtype == ir.DataType.STRING:
-            return tensor
-        return ir.Tensor(np.asarray(tensor.numpy()), dtype=tensor.dtype)
+        return attribute.as_tensor()
     if name == "value_int":
         return ir.Tensor(np.array(attribute.as_int(), np.int64))
     if name == "value_ints":

@@ -89,6 +89,12 @@ def _check_extents(proto: onnx.ModelProto) -> None:
             f"the weight '{name}' is stored as a sparse tensor",
             remedy="Export the model with dense weights.",
         )
+    for node in proto.graph.node:
+        if any(item.type == onnx.AttributeProto.SPARSE_TENSOR for item in node.attribute):
+            raise UnsupportedModelError(
+                f"the node '{node.name}' holds a sparse tensor",
+                remedy="Export the model with dense weights.",
+            )
     for tensor in proto.graph.initializer:
         dims = list(tensor.dims)
         if any(extent < 0 for extent in dims):
@@ -107,6 +113,9 @@ def _check_extents(proto: onnx.ModelProto) -> None:
 
 
 def _to_ir(proto: onnx.ModelProto, file: Path) -> ir.Model:
+    for item in proto.opset_import:
+        # Another spelling of ONNX's own domain; onnx_ir already reads it so in nodes.
+        item.domain = "" if item.domain == "ai.onnx" else item.domain
     try:
         model = ir.from_proto(proto)
         ir.external_data.set_base_dir(model.graph, file.parent)

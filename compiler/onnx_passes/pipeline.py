@@ -28,6 +28,7 @@ from edgewright.compiler.onnx_passes.name_nodes import NameNodes
 from edgewright.compiler.onnx_passes.repeat import Repeat
 from edgewright.compiler.onnx_passes.rewrite_celu import RewriteCelu
 from edgewright.compiler.onnx_passes.rewrite_empty_reductions import RewriteEmptyReductions
+from edgewright.compiler.onnx_passes.rewrite_one_hot import RewriteOneHot
 from edgewright.compiler.onnx_passes.rewrite_sum import RewriteSum
 from edgewright.compiler.onnx_passes.rewrite_swish import RewriteSwish
 from edgewright.compiler.onnx_passes.shape_constants import ShapeConstants
@@ -74,6 +75,7 @@ def rewrite_operators() -> list[ir.passes.PassBase]:
         MakePaddingExplicit(),
         RewriteCelu(),
         RewriteSwish(),
+        RewriteOneHot(),
         RewriteSum(),
         RewriteEmptyReductions(),
         SortTopK(),

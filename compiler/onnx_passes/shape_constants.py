@@ -21,9 +21,8 @@ class ShapeConstants(ir.passes.InPlacePass):
     """Rewrites constant inputs, never what is computed.
 
     Case 1: scale and bias of ``LayerNormalization`` get the shape of the normalized axes.
-    Case 2: the depth of ``OneHot`` becomes a scalar of int64.
-    Case 3: the exponent of ``Pow`` gets the type of its base, if that is a float.
-    Case 4: ``Resize`` with ``axes`` gets scales or sizes for all axes.
+    Case 2: the exponent of ``Pow`` gets the type of its base, if that is a float.
+    Case 3: ``Resize`` with ``axes`` gets scales or sizes for all axes.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -32,8 +31,6 @@ class ShapeConstants(ir.passes.InPlacePass):
         for node in model.graph:
             if is_onnx(node, "LayerNormalization"):
                 modified |= _expand_norm(model.graph, node)
-            elif is_onnx(node, "OneHot"):
-                modified |= _scalar_depth(model.graph, node)
             elif is_onnx(node, "Pow"):
                 modified |= _cast_exponent(model.graph, node)
             elif is_onnx(node, "Resize") and "axes" in node.attributes:
@@ -54,15 +51,6 @@ def _expand_norm(graph: ir.Graph, node: ir.Node) -> bool:
             node.replace_input_with(index, add_constant(graph, f"{value.name}/expanded", flat))
             modified = True
     return modified
-
-
-def _scalar_depth(graph: ir.Graph, node: ir.Node) -> bool:
-    depth = constant_array(node.inputs[1])
-    if depth is None or (depth.shape == () and depth.dtype == np.int64):
-        return False
-    scalar = depth.reshape(()).astype(np.int64)
-    node.replace_input_with(1, add_constant(graph, f"{node.name}/depth", scalar))
-    return True
 
 
 def _cast_exponent(graph: ir.Graph, node: ir.Node) -> bool:

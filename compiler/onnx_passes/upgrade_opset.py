@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import onnx
 import onnx.version_converter
 import onnx_ir as ir
@@ -63,11 +61,10 @@ class UpgradeOpset(ir.passes.FunctionalPass):
 
 
 def _explain(error: Exception, opset: int) -> UnsupportedModelError:
-    reason = " ".join(str(error).split())
-    operator = re.search(r"(?:Adapter .*? for|Op|node) '?([A-Z]\w+)'?", reason)
-    named = f"the operator {operator.group(1)}" if operator else "the model"
+    # What comes before is the line of C++ that found it; what comes after names the operator.
+    reason = " ".join(str(error).split()).rpartition("failed: ")[2].rstrip(".")
     return UnsupportedModelError(
-        f"{named} cannot be upgraded from opset {opset} to {TARGET_OPSET}: {reason}",
+        f"the model cannot be upgraded from opset {opset} to {TARGET_OPSET}: {reason}",
         rule="TVM reads older operators with their newer meaning, so they must be upgraded.",
         remedy=f"Export the model again with opset {TARGET_OPSET} or newer.",
     )

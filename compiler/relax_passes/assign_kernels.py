@@ -81,11 +81,11 @@ class _Assignment:
         main = self.imported.module["main"]
         for name, func in self.imported.module.functions.items():
             if name.name_hint != "main":
-                self.bb.add_func(func, name.name_hint)
+                self.tensors.functions[name] = self.bb.add_func(func, name.name_hint)
         (block,) = main.body.blocks
         bindings = list(block.bindings)
-        result = main.body.body
-        outputs = list(result.fields) if isinstance(result, relax.Tuple) else [result]
+        result = self.values.get(main.body.body, main.body.body)
+        outputs = list(result.fields) if isinstance(result, relax.Tuple) else [main.body.body]
         chains = fuse_epilogues(bindings, outputs, self.imported.activations)
         inside = {member for chain in chains.values() for member in chain.members}
         params = [relax.Var(param.name, param.ty) for param in main.params]
@@ -236,6 +236,10 @@ class _Assignment:
         """Cases 2 to 4."""
         if isinstance(value, relax.Var):
             self.tensors.alias(var, value)
+            return
+        if not isinstance(var.ty, relax.TensorType):
+            if not isinstance(value, relax.Tuple):  # a tuple is the function's result
+                self.keep_plain(var, value)
             return
         handler: Callable[[Any, Any], bool] | None = {
             "relax.nn.max_pool2d": self.assign_pool2d,

@@ -45,6 +45,8 @@ class TrackedTensors:
         self.target = target
         self.lanes = target.isa.vec_lanes
         self._call_kernel = call_kernel
+        #: The functions that the importer made, by their old names.
+        self.functions: dict[Any, Any] = {}
         self._plain: dict[Any, Any] = {}
         self._blocked: dict[Any, tuple[Any, tuple[int, ...]]] = {}
 
@@ -116,6 +118,8 @@ class TrackedTensors:
         """The same expression on the new function's plain values."""
         if isinstance(value, relax.Var):
             return self.plain(value)
+        if isinstance(value, ir.GlobalVar):
+            return self.functions[value]
         if isinstance(value, relax.Tuple):
             return relax.Tuple([self.rebuild(field) for field in value.fields])
         if isinstance(value, relax.TupleGetItem):

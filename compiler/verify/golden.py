@@ -64,8 +64,8 @@ def make_golden(
             found = "nothing" if result is None else f"{result.dtype.name}{list(result.shape)}"
             raise UnsupportedModelError(
                 f"for the output {spec} the reference gives {found}",
-                rule="Shapes are fixed when a model is compiled, and must be those it really gives.",
-                remedy="Give every input's shape with --input-shape, or correct the model's output.",
+                rule="Shapes are fixed when a model is compiled, and must be the true ones.",
+                remedy="Give every input's shape with --input-shape, or correct the model.",
             )
         if result.dtype.kind == "f" and not np.isfinite(result).all():
             raise UnsupportedModelError(

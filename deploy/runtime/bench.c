@@ -25,11 +25,11 @@ static const char USAGE[] =
     "usage: bench [--bundle DIR] [--threads N] [--warmup N] [--repeats N] [--seconds S]\n"
     "             [--cpu N] [--profile] [--json]\n"
     "\n"
-    "Measures load, first run and steady-state latency. Stops after N repeats or S seconds, whichever\n"
-    "comes first (default: 1000 repeats or 5 s; one of the two alone is the only limit). --threads 0\n"
-    "uses every CPU. --cpu N pins the threads to the CPUs N, N+1, ... --profile measures a second\n"
-    "time with a clock read around each step. Inputs are the golden ones, or pseudo-random ones if\n"
-    "there are none. DIR is by default the parent of this program's folder.\n"
+    "Measures load, first run and steady-state latency. Stops after N repeats or S seconds,\n"
+    "whichever comes first (default: 1000 repeats or 5 s; one given alone is the only limit).\n"
+    "--threads 0 uses every CPU. --cpu N pins the threads to the CPUs N, N+1, ... --profile\n"
+    "measures a second time with a clock read around each step. Inputs are the golden ones, or\n"
+    "pseudo-random ones if there are none. DIR is by default the parent of this program's folder.\n"
     "Exit status: 0 fine, 2 bad use, 3 a file, the system or a kernel failed.\n";
 
 static int parse_arguments(int argc, char** argv, ew_bench_arguments* parsed) {
@@ -83,8 +83,8 @@ static int pin_this_thread(int32_t cpu) {
   return -1;
 }
 
-/// Writes one element made from 32 random bits and returns its size: floats in [-1, 1), 8-bit integers
-/// of any value. 0 for wider integers and bools: they may be indices, and stay 0.
+/// Writes one element made from 32 random bits and returns its size: floats in [-1, 1), 8-bit
+/// integers of any value. 0 for wider integers and bools: they may be indices, and stay 0.
 static size_t write_random(ew_dtype dtype, uint32_t random, unsigned char* to) {
   const float value = (float)(random >> 8) / 8388608.0f - 1.0f;
   const double wide = value;
@@ -145,7 +145,8 @@ static int reserve(ew_bench* measured, ew_samples* taken, int with_steps) {
 }
 
 /// Takes samples until one of the limits is reached, at least one.
-static int take_samples(ew_bench* measured, const ew_bench_arguments* parsed, ew_samples* taken, int with_steps) {
+static int take_samples(ew_bench* measured, const ew_bench_arguments* parsed, ew_samples* taken,
+                        int with_steps) {
   const double begin_ms = now_ms();
   do {
     if (reserve(measured, taken, with_steps) != 0) return -1;
@@ -202,7 +203,9 @@ static int measure(ew_bench* measured, const ew_bench_arguments* parsed, const c
   const ew_program* program = measured->program;
   const double begin_ms = now_ms();
   double ignored_ms;
-  if (ew_bundle_create(program, dir, parsed->threads, parsed->cpu, &measured->model) != 0) return -1;
+  if (ew_bundle_create(program, dir, parsed->threads, parsed->cpu, &measured->model) != 0) {
+    return -1;
+  }
   measured->load_ms = now_ms() - begin_ms;
   // The pool pins its own threads; this one comes after, or "every CPU" would mean one.
   if (parsed->cpu >= 0 && pin_this_thread(parsed->cpu) != 0) return -1;

@@ -1,4 +1,4 @@
-"""Builds a program's library and executables: generated code, kernels and the C runtime together."""
+"""Builds a program's library and executables from generated code, kernels and the C runtime."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgewright.deploy.toolchain import Toolchain, copy_runtime
 
-__all__ = ["BuiltProgram", "PUBLIC_HEADER", "PYTHON_RUNTIME", "build_program"]
+__all__ = ["PUBLIC_HEADER", "PYTHON_RUNTIME", "BuiltProgram", "build_program"]
 
 _FOLDER = Path(__file__).parent
 

@@ -8,9 +8,9 @@
 ///   if (status == EW_OK) status = ew_run(model, inputs, outputs);
 ///   ew_destroy(model);
 ///
-/// There is no global state: any number of models may live in one process, and different handles may
-/// be used by different threads at the same time. One handle serves one ew_run at a time; a second
-/// one that arrives meanwhile is refused with EW_BUSY.
+/// There is no global state: any number of models may live in one process, and different handles
+/// may be used by different threads at the same time. One handle serves one ew_run at a time; a
+/// second one that arrives meanwhile is refused with EW_BUSY.
 #ifndef EDGEWRIGHT_H
 #define EDGEWRIGHT_H
 
@@ -24,9 +24,9 @@ extern "C" {
 /// Version of the contract between this runtime, generated code and callers.
 ///
 /// Rule: it rises by one whenever a struct of edgewright.h or program.h changes its layout or
-/// meaning, or a function its signature. One thing is exempt: ew_options may grow at its end, because
-/// its struct_bytes says which fields the caller knows. ew_create refuses a program built for another
-/// version with EW_ABI_MISMATCH.
+/// meaning, or a function its signature. One thing is exempt: ew_options may grow at its end,
+/// because its struct_bytes says which fields the caller knows. ew_create refuses a program built
+/// for another version with EW_ABI_MISMATCH.
 #define EW_ABI_VERSION 1u
 
 /// Alignment of the arena, the scratch and the weights, in bytes.
@@ -92,17 +92,17 @@ typedef struct ew_options {
   /// that this process may use. Clamped to EW_MAX_THREADS, and to 1 in a library built without
   /// threads (armv6 and older).
   int32_t threads;
-  /// First CPU to pin to, or -1 for none. The pool's thread i (1, 2, ...) goes to CPU first_cpu + i.
-  /// The calling thread is never touched: pin it to first_cpu yourself.
+  /// First CPU to pin to, or -1 for none. The pool's thread i (1, 2, ...) goes to CPU
+  /// first_cpu + i. The calling thread is never touched: pin it to first_cpu yourself.
   int32_t first_cpu;
   /// File that holds the weights. It is mapped read-only and must not shrink while the model lives.
   const char* weights_path;
   /// Weights in memory instead of a file: weights_bytes bytes, aligned to EW_ALIGNMENT_BYTES, which
-  /// must outlive the model. Takes precedence over weights_path; with neither, embedded weights serve.
+  /// must outlive the model. Takes precedence over weights_path; with neither, the embedded serve.
   const void* weights;
   size_t weights_bytes;
-  /// Memory to work in: workspace_bytes bytes of any alignment, at least ew_workspace_bytes(), which
-  /// must outlive the model and be used by nothing else. NULL: ew_create allocates it.
+  /// Memory to work in: workspace_bytes bytes of any alignment, at least ew_workspace_bytes(),
+  /// which must outlive the model and be used by nothing else. NULL: ew_create allocates it.
   void* workspace;
   size_t workspace_bytes;
   /// Where ew_create writes why it failed, always with a final NUL. May be NULL.

@@ -5,8 +5,9 @@
     with Model("mobilenet_v2-rpi4", threads=4) as model:
         outputs = model.infer({"input": image})
 
-Works with Python 3.8 or later. One Model serves one call at a time (a second one is refused); several
-Models may be used by several threads at once, and the interpreter lock is released while one runs.
+Works with Python 3.8 or later. One Model serves one call at a time (a second one is refused);
+several Models may be used by several threads at once, and the interpreter lock is released while
+one runs.
 """
 
 from __future__ import annotations
@@ -204,7 +205,7 @@ class Model:
                     "EW_BUSY: the model is running in another thread. Use a Model each."
                 )
             raise RuntimeFailure(f"{name}: {self._library.ew_last_error(handle).decode()}")
-        return {tensor.name: array for tensor, array in zip(self.outputs, results)}
+        return {tensor.name: results[index] for index, tensor in enumerate(self.outputs)}
 
     def profile(self, inputs: Mapping[str, np.ndarray]) -> List[Tuple[str, str, float]]:
         """Run the model once with a clock around each step.
@@ -226,7 +227,7 @@ class Model:
             self.infer(inputs)
         finally:
             self._set_hook(_StepHook())
-        return [(name, kernel, spent) for (name, kernel), spent in zip(self.steps, seconds)]
+        return [(*step, seconds[index]) for index, step in enumerate(self.steps)]
 
     def _set_hook(self, hook: Any) -> None:
         status = self._library.ew_set_step_hook(self._open_handle(), hook, None)

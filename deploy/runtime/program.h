@@ -1,4 +1,4 @@
-/// The contract between generated code (model.c) and the runtime. Applications need edgewright.h only.
+/// The contract between generated code (model.c) and the runtime. Applications need edgewright.h.
 ///
 /// Generated model.c defines one function, declared in NAME.h:
 ///
@@ -55,12 +55,13 @@ struct ew_program {
   const unsigned char* weights;
   /// Straight-line: ew_launch for each step, in order; returns the first status that is not EW_OK.
   ew_status (*run)(ew_run_context* context);
-  /// Alignment that the kernels need of inputs and outputs, a power of two up to EW_ALIGNMENT_BYTES;
-  /// the runtime copies a tensor whose address has less. 0 means EW_ALIGNMENT_BYTES.
+  /// Alignment that the kernels need of inputs and outputs, a power of two up to
+  /// EW_ALIGNMENT_BYTES; the runtime copies a tensor whose address has less. 0 means
+  /// EW_ALIGNMENT_BYTES.
   uint32_t io_alignment_bytes;
 };
 
-/// Runs the tasks [0, tasks) of step `index` on the model's threads, each a contiguous share of them.
+/// Runs the tasks [0, tasks) of step `index` on the model's threads, each a contiguous share.
 /// One thread or one task is a plain call. Calls the step hook, if there is one.
 /// Returns EW_OK, or EW_KERNEL_FAILED with the reason in ew_last_error.
 ew_status ew_launch(ew_run_context* context, uint32_t index, ew_task_fn fn, int32_t tasks);

@@ -24,7 +24,7 @@ struct ew_model {
   unsigned char* arena;
   unsigned char* scratch;       // of thread 0; each thread's own, scratch_stride_bytes apart
   size_t scratch_stride_bytes;
-  unsigned char* staging;       // copies of inputs, then outputs, whose address the kernels cannot use
+  unsigned char* staging;       // copies of inputs, then outputs, that the kernels cannot use
   int32_t threads;
   ew_thread_pool* pool;         // NULL with one thread
   ew_step_hook hook;

@@ -1,14 +1,18 @@
 /// selftest: runs the model on the bundle's golden inputs and compares with its golden outputs.
 ///
 /// Needs nothing but the bundle. Exit status: 0 pass, 1 fail, 2 bad use, 3 the environment failed.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE  // getsid
+#endif
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bundle_files.h"
 
-/// Defaults of the tolerance: |got - expected| <= atol + rtol * the largest |expected| of the output.
+/// The default tolerance: |got - expected| <= atol + rtol * the output's largest |expected|.
 #ifndef EW_SELFTEST_ATOL
 #define EW_SELFTEST_ATOL 0.0
 #endif
@@ -16,14 +20,23 @@
 #define EW_SELFTEST_RTOL 1e-4
 #endif
 
+/// Points that the instruction counter of `edgewright cost` is told of; a step's own is its number.
+#define EW_MARK 0x65770000u
+#define EW_MARK_BEGIN 0xffffu
+#define EW_MARK_END 0xfffeu
+#define EW_MAX_COUNT 1000
+
 static const char USAGE[] =
     "usage: selftest [--bundle DIR] [--threads N] [--atol A] [--rtol R]\n"
     "       selftest --run INPUTS.bin OUTPUTS.bin [--bundle DIR] [--threads N]\n"
+    "       selftest --count N | --count-steps N [--bundle DIR]\n"
     "\n"
     "Runs the model on DIR/golden/inputN.bin and compares with DIR/golden/outputN.bin. The error\n"
     "allowed is A + R times the output's largest absolute value; integers may differ by A only.\n"
     "NaN and infinity fail. With --run: reads all inputs from one file, one after the other, and\n"
-    "writes all outputs likewise. DIR is by default the parent of this program's folder.\n"
+    "writes all outputs likewise. With --count: runs the golden inputs 2 N times on one thread and\n"
+    "tells an emulator where each inference begins and ends, for `edgewright cost`; --count-steps\n"
+    "adds N with the end of each step. DIR is by default the parent of this program's folder.\n"
     "Exit status: 0 pass, 1 fail, 2 bad use, 3 a file, the system or a kernel failed.\n";
 
 typedef struct arguments {
@@ -33,6 +46,8 @@ typedef struct arguments {
   int32_t threads;
   double atol;
   double rtol;
+  int32_t count;                // 0 without --count and --count-steps
+  int count_steps;
   int help;
 } arguments;
 
@@ -42,14 +57,24 @@ static int parse_arguments(int argc, char** argv, arguments* parsed) {
     if (strcmp(argv[i], "--bundle") == 0) {
       failed = (parsed->bundle = ew_option_text(argc, argv, &i)) == NULL;
     } else if (strcmp(argv[i], "--run") == 0) {
-      failed = (parsed->run_inputs = ew_option_text(argc, argv, &i)) == NULL ||
-               (parsed->run_outputs = ew_option_text(argc, argv, &i)) == NULL;
+      failed = i + 2 >= argc;
+      if (failed) {
+        fprintf(stderr, "error: --run needs two files.\n");
+      } else {
+        parsed->run_inputs = argv[++i];
+        parsed->run_outputs = argv[++i];
+      }
     } else if (strcmp(argv[i], "--threads") == 0) {
       failed = ew_option_integer(argc, argv, &i, 0, EW_MAX_THREADS, &parsed->threads);
     } else if (strcmp(argv[i], "--atol") == 0) {
       failed = ew_option_number(argc, argv, &i, 0, DBL_MAX, &parsed->atol);
     } else if (strcmp(argv[i], "--rtol") == 0) {
       failed = ew_option_number(argc, argv, &i, 0, DBL_MAX, &parsed->rtol);
+    } else if (strcmp(argv[i], "--count") == 0) {
+      failed = ew_option_integer(argc, argv, &i, 1, EW_MAX_COUNT, &parsed->count);
+    } else if (strcmp(argv[i], "--count-steps") == 0) {
+      failed = ew_option_integer(argc, argv, &i, 1, EW_MAX_COUNT, &parsed->count);
+      parsed->count_steps = 1;
     } else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
       parsed->help = 1;
     } else {
@@ -168,6 +193,38 @@ static int run_model(ew_model* model, void* const* inputs, void* const* outputs)
   return -1;
 }
 
+/// Tells an emulator's plugin that the program is at a point, by a system call that fails and
+/// changes nothing: no process has such a number.
+static void mark(uint32_t point) { (void)getsid((pid_t)(EW_MARK | point)); }
+
+static void mark_step(void* user, uint32_t step, uint64_t elapsed_ns) {
+  (void)user;
+  (void)elapsed_ns;
+  mark(step);
+}
+
+/// Runs the golden inputs again and again between marks: `count` times to warm up, `count` times,
+/// and `count` times with each step marked if that is wanted. Returns the exit status.
+static int count_runs(const ew_program* program, ew_model* model, const char* dir,
+                      const arguments* parsed, void** inputs, void** outputs) {
+  const int32_t plain = 2 * parsed->count;
+  const int32_t runs = parsed->count_steps ? plain + parsed->count : plain;
+  if (ew_num_threads(model) != 1) {
+    fprintf(stderr, "error: --count needs one thread.\n");
+    return EW_EXIT_USAGE;
+  }
+  if (ew_bundle_read_golden(dir, "input", program->inputs, program->num_inputs, inputs) != 0) {
+    return EW_EXIT_ENVIRONMENT;
+  }
+  for (int32_t i = 0; i < runs; ++i) {
+    if (i == plain && ew_set_step_hook(model, mark_step, NULL) != EW_OK) return EW_EXIT_ENVIRONMENT;
+    mark(EW_MARK_BEGIN);
+    if (run_model(model, inputs, outputs) != 0) return EW_EXIT_ENVIRONMENT;
+    mark(EW_MARK_END);
+  }
+  return EW_EXIT_PASS;
+}
+
 /// Compares with the golden outputs; returns the exit status.
 static int check_golden(const ew_program* program, ew_model* model, const char* dir,
                         const arguments* parsed, void** inputs, void** outputs) {
@@ -194,7 +251,7 @@ cleanup:
 
 int main(int argc, char** argv) {
   const ew_program* program = ew_selected_program();
-  arguments parsed = {NULL, NULL, NULL, 1, EW_SELFTEST_ATOL, EW_SELFTEST_RTOL, 0};
+  arguments parsed = {NULL, NULL, NULL, 1, EW_SELFTEST_ATOL, EW_SELFTEST_RTOL, 0, 0, 0};
   char dir[EW_PATH_BYTES];
   ew_model* model = NULL;
   void** inputs = NULL;
@@ -216,7 +273,9 @@ int main(int argc, char** argv) {
       ew_bundle_create(program, dir, parsed.threads, -1, &model) != 0) {
     goto cleanup;
   }
-  if (parsed.run_inputs == NULL) {
+  if (parsed.count > 0) {
+    status = count_runs(program, model, dir, &parsed, inputs, outputs);
+  } else if (parsed.run_inputs == NULL) {
     status = check_golden(program, model, dir, &parsed, inputs, outputs);
   } else if (ew_read_tensors(parsed.run_inputs, program->inputs, program->num_inputs, inputs) ==
                  0 &&

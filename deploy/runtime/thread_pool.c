@@ -65,8 +65,8 @@ static void pause_briefly(void) {
 }
 
 /// Parking loses no wake-up: a worker raises `parked` before it looks at `generation` for the last
-/// time, and the caller raises `generation` before it looks at `parked`. In the single order of these
-/// sequentially consistent operations, one of the two sees the other.
+/// time, and the caller raises `generation` before it looks at `parked`. In the single order of
+/// these sequentially consistent operations, one of the two sees the other.
 static void wait_for_job(ew_thread_pool* pool, unsigned seen) {
   for (int32_t i = 0; i < pool->spin_iterations; ++i) {
     if (atomic_load_explicit(&pool->generation, memory_order_acquire) != seen) return;

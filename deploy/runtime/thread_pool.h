@@ -18,7 +18,7 @@ extern "C" {
 
 typedef struct ew_thread_pool ew_thread_pool;
 
-/// Runs share `share` of a job, 0 <= share < the pool's threads. Share 0 runs on the calling thread.
+/// Runs share `share` of a job, 0 <= share < the pool's threads; share 0 on the calling thread.
 /// Returns 0, or the job's own code on failure.
 typedef int32_t (*ew_share_fn)(void* job, int32_t share);
 
@@ -32,12 +32,12 @@ typedef enum ew_pool_status {
 /// CPUs that this process may run on, at least 1.
 int32_t ew_available_cpus(void);
 
-/// Starts threads - 1 threads (threads >= 2), pinned to CPUs first_cpu + 1, first_cpu + 2, ... unless
-/// first_cpu is negative. On failure *pool is NULL and nothing is left running.
+/// Starts threads - 1 threads (threads >= 2), pinned to the CPUs first_cpu + 1, first_cpu + 2, ...
+/// unless first_cpu is negative. On failure *pool is NULL and nothing is left running.
 ew_pool_status ew_thread_pool_create(int32_t threads, int32_t first_cpu, ew_thread_pool** pool);
 
-/// Runs every share of the job and returns when all have returned: 0, or the code of the lowest share
-/// that failed. One call at a time.
+/// Runs every share of the job and returns when all have returned: 0, or the code of the lowest
+/// share that failed. One call at a time.
 int32_t ew_thread_pool_run(ew_thread_pool* pool, ew_share_fn fn, void* job);
 
 /// Ends and joins the threads. NULL is allowed.

@@ -1,5 +1,5 @@
 #ifndef _FILE_OFFSET_BITS
-#define _FILE_OFFSET_BITS 64  // the size of a file that is too large must be read right on 32 bits too
+#define _FILE_OFFSET_BITS 64  // the size of any file must be read right, on 32 bits too
 #endif
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE  // O_CLOEXEC

@@ -14,7 +14,7 @@ from edgewright.cli.session import Debug, Json, emit, results, verb
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgewright.api import Inspection
+    from edgewright.inspection import Inspection
 
 __all__ = ["register"]
 

@@ -13,13 +13,16 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 
 from edgewright.spec.errors import EdgewrightError
 from edgewright.spec.progress import Progress
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "Debug",
@@ -36,7 +39,6 @@ __all__ = [
 #: Exit status of an error that Edgewright did not foresee.
 DEFECT = 4
 INTERRUPTED = 130
-TERMINATED = 143
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print machine output on stdout, all else on stderr.")
@@ -74,7 +76,7 @@ def progress_bar() -> Iterator[Progress]:
     """A bar for each stage on stderr, if that is a terminal; else nothing."""
     console = messages()
     if not console.is_terminal:
-        yield lambda stage, fraction: None
+        yield lambda stage, fraction: _signals.check()
         return
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -84,6 +86,7 @@ def progress_bar() -> Iterator[Progress]:
         rows: dict[str, Any] = {}
 
         def show(stage: str, fraction: float) -> None:
+            _signals.check()
             if stage not in rows:
                 rows[stage] = bars.add_task(stage, total=1.0)
             bars.update(rows[stage], completed=min(1.0, max(0.0, fraction)))
@@ -91,8 +94,49 @@ def progress_bar() -> Iterator[Progress]:
         yield show
 
 
-class _Terminated(BaseException):
-    """SIGTERM, as an exception: whatever is half-written is taken away on its way out."""
+class _Interrupted(BaseException):
+    """SIGINT or SIGTERM: whatever is half-written is taken away on its way out."""
+
+
+class _Signals:
+    """Turns signals into exceptions, and remembers them.
+
+    An exception may be raised while C code is on the stack, which answers with one of its own or
+    with none: what was remembered decides how the verb ends, and progress raises it again.
+    """
+
+    STATUSES: ClassVar[dict[int, int]] = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+    def __init__(self) -> None:
+        self.status = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.status = 0
+        try:
+            for number in self.STATUSES:
+                self._before[number] = signal.signal(number, self._stop)
+        except ValueError:  # not the main thread: signals are someone else's
+            self._before.clear()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+        self.status = 0
+
+    def _stop(self, number: int, frame: FrameType | None) -> NoReturn:
+        self.status = self.STATUSES[number]
+        raise _Interrupted
+
+    def check(self) -> None:
+        """Raise what was received before, if C code let it pass."""
+        if self.status:
+            raise _Interrupted
+
+
+_signals = _Signals()
 
 
 def verb(function: _Function) -> _Function:
@@ -104,35 +148,35 @@ def verb(function: _Function) -> _Function:
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
         debug, as_json = kwargs.get("debug", False), kwargs.get("as_json", False)
-        with _sigterm_raises():
+        with _signals:
             try:
                 function(*args, **kwargs)
-            except EdgewrightError as error:
-                if debug:
-                    messages().print_exception()
-                _fail(error.paragraph(), error.exit_status, as_json)
-            except KeyboardInterrupt:
-                _fail("Interrupted; nothing was left behind.", INTERRUPTED, as_json)
-            except _Terminated:
-                _fail("Terminated; nothing was left behind.", TERMINATED, as_json)
+            except (typer.Exit, typer.Abort, typer.TyperException):
+                raise
             except BrokenPipeError:
                 _close_stdout()
                 finish(0)
-            except (typer.Exit, typer.Abort, typer.TyperException):
-                raise
-            except Exception as error:
+            except (Exception, KeyboardInterrupt, _Interrupted) as error:
                 if debug:
                     messages().print_exception()
-                first = " ".join(str(error).split())[:300]
-                _fail(
-                    f"Edgewright failed in a way it does not know: {type(error).__name__}: "
-                    f"{first}. This is a defect of Edgewright; run the command with --debug for "
-                    "the traceback, and report it with the model.",
-                    DEFECT,
-                    as_json,
-                )
+                _fail(*_ending(error), as_json)
 
     return run  # type: ignore[return-value]  # functools.wraps keeps the signature that typer reads
+
+
+def _ending(error: BaseException) -> tuple[str, int]:
+    """What to say of an error, and the exit status."""
+    if _signals.status or isinstance(error, KeyboardInterrupt):
+        return "Interrupted; nothing was left behind.", _signals.status or INTERRUPTED
+    if isinstance(error, EdgewrightError):
+        return error.paragraph(), error.exit_status
+    first = " ".join(str(error).split())[:300]
+    return (
+        f"Edgewright failed in a way it does not know: {type(error).__name__}: {first}. This is a "
+        "defect of Edgewright; run the command with --debug for the traceback, and report it with "
+        "the model.",
+        DEFECT,
+    )
 
 
 def _fail(paragraph: str, status: int, as_json: bool) -> NoReturn:
@@ -140,22 +184,6 @@ def _fail(paragraph: str, status: int, as_json: bool) -> NoReturn:
         emit({"error": paragraph, "exit_status": status})
     messages().print(paragraph, markup=False, soft_wrap=True)
     finish(status)
-
-
-@contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise _Terminated
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread: signals are someone else's
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _close_stdout() -> None:

@@ -38,10 +38,11 @@ __all__ = ["DepthwiseConfig", "get_configs", "offer"]
 FAMILY = "depthwise"
 #: Largest number of taps whose products are unrolled and whose weights are kept in registers.
 MAX_UNROLLED_TAPS = 9
-#: Largest number of output vectors of an unrolled tile: more gain nothing and cost build time.
-MAX_UNROLLED_OUTPUTS = 8
-#: Vector registers that weights and tile need together; with fewer the weights are read again.
-UNROLL_REGISTERS = 32
+#: Vector registers for each output vector of an unrolled tile, weights among them; a larger tile
+#: gains nothing and costs build time.
+REGISTERS_PER_OUTPUT = 4
+#: Fewest vector registers with which taps are unrolled.
+UNROLL_REGISTERS = 16
 
 
 @cache
@@ -104,21 +105,25 @@ def unrolls(workload: Conv2dWorkload, target: Target) -> bool:
     return few and target.isa.vec_registers >= UNROLL_REGISTERS
 
 
+def _suits(workload: Conv2dWorkload, config: DepthwiseConfig, target: Target) -> bool:
+    """Several rows only where they share most of their input: unrolled, stride 1."""
+    if config.tile_ow > workload.out_w or config.tile_oh > workload.out_h:
+        return False
+    unrolled = unrolls(workload, target)
+    if config.tile_oh > 1 and (not unrolled or workload.stride_h > 1):
+        return False
+    most = target.isa.vec_registers // REGISTERS_PER_OUTPUT
+    return not unrolled or config.tile_oh * config.tile_ow <= most
+
+
 @lru_cache(maxsize=4096)
 def _cheapest(workload: Conv2dWorkload, target: Target) -> tuple[float, DepthwiseConfig]:
     """The configuration of least estimated cycles, with its task split filled in."""
     w = workload
-    unrolled = unrolls(w, target)
     ranked = [
         (_cycles(w, config, target), -config.tile_ow, config.tile_oh, config)
         for config in get_configs(target)
-        if config.tile_ow <= w.out_w
-        and config.tile_oh <= max(1, w.out_h)
-        and (
-            config.tile_oh * config.tile_ow <= MAX_UNROLLED_OUTPUTS
-            if unrolled
-            else config.tile_oh == 1
-        )
+        if _suits(w, config, target)
     ]
     cycles, _, _, config = min(ranked, key=lambda entry: entry[:3])
     blocks = w.batch * math.ceil(w.in_channels / target.isa.vec_lanes)

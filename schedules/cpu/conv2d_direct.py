@@ -69,7 +69,9 @@ def offer(
     refusal = _refusal(workload, nchw)
     if refusal:
         return Declined(FAMILY, refusal)
-    geometry = Geometry(merge_groups(workload, lanes), lanes, nchw)
+    geometry = Geometry(
+        merge_groups(workload, lanes), lanes, nchw, by_lane=mk.simd_of(target).by_lane
+    )
     cost, config = _cheapest(geometry, target)
     name = kernel_name(
         "conv2d_direct" + ("_nchw" if nchw else ""),
@@ -131,7 +133,7 @@ def _with_chunk(
 ) -> Conv2dDirectConfig:
     """Chooses ``chunk_ic`` so that a tile's weights stay in half of level 2 between rows."""
     channels = geometry.group_in
-    unroll = config.unroll_ic if not geometry.nchw else 1
+    unroll = config.unroll_ic if not geometry.channels_first else 1
     bytes_per_channel = geometry.taps * config.tile_oc * geometry.lanes * 4
     passes = geometry.rows if not geometry.flat else geometry.columns // config.tile_ow
     chunk = channels
@@ -210,7 +212,8 @@ def pack_weights(
     """Packs ``OIHW`` weights into the order in which the kernel reads them, as one vector.
 
     For each tile of output channels: chunk of input channels, kernel row, kernel column, input
-    channel, output channel (``NCHW`` input: input channel first). Missing output channels are 0.
+    channel, output channel; input channels come before kernel rows if ``channels_first``. Missing
+    output channels are 0.
     """
     w = geometry.workload
     weights = _spread_over_joined_groups(weights, geometry.group_in, groups)
@@ -224,7 +227,7 @@ def pack_weights(
     for group in padded:
         for first in range(0, geometry.group_blocks, config.tile_oc):
             tile = group[first * lanes : (first + config.tile_oc) * lanes]
-            if geometry.nchw:
+            if geometry.channels_first:
                 parts.append(tile.transpose(1, 2, 3, 0).ravel())
                 continue
             chunks = tile.reshape(len(tile), -1, chunk, w.kernel_h, w.kernel_w)
@@ -265,9 +268,10 @@ def build_kernel(
     cost: float,
 ) -> Kernel:
     """Generates the kernel; its parameters are x, w, b where biased, r where residual, y."""
-    lanes = target.isa.vec_lanes
-    geometry = Geometry(merge_groups(workload, lanes), lanes, nchw)
-    emitter = DirectEmitter(geometry, config, mk.simd_of(target))
+    simd = mk.simd_of(target)
+    merged = merge_groups(workload, simd.lanes)
+    geometry = Geometry(merged, simd.lanes, nchw, by_lane=simd.by_lane)
+    emitter = DirectEmitter(geometry, config, simd)
     return Kernel(
         name=name,
         algorithm=FAMILY,

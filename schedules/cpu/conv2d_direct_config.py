@@ -44,11 +44,19 @@ class Conv2dDirectConfig:
 
 @dataclass(frozen=True)
 class Geometry:
-    """A workload as the schedule sees it: blocks, and a 1x1 image flattened to one row."""
+    """A workload as the schedule sees it: blocks, and a 1x1 image flattened to one row.
+
+    Attributes:
+        workload: the convolution, narrow groups joined.
+        lanes: elements of a block.
+        nchw: the input is plain.
+        by_lane: multiply-adds take one lane of a vector.
+    """
 
     workload: Conv2dWorkload
     lanes: int
     nchw: bool
+    by_lane: bool
 
     @property
     def flat(self) -> bool:
@@ -57,6 +65,15 @@ class Geometry:
         return (w.kernel_h, w.kernel_w, w.stride_h, w.stride_w) == (1, 1, 1, 1) and not any(
             (w.pad_top, w.pad_left, w.pad_bottom, w.pad_right)
         )
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether input channels are the outer loop: vectors of a plain row feed all its columns.
+
+        Without by-lane products the kernel's columns stay a loop: unrolled, LLVM would keep every
+        spread element for the next column, far more than there are registers.
+        """
+        return self.nchw and self.by_lane
 
     @property
     def rows(self) -> int:

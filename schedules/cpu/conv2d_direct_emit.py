@@ -163,8 +163,8 @@ class DirectEmitter:
                     self._start(tile, place)
                 with builder.Else():
                     self._resume(tile, place, row, column)
-        if self.geometry.nchw:
-            self._accumulate_nchw(tile, place, row, column, run)
+        if self.geometry.channels_first:
+            self._accumulate_channels_first(tile, place, row, column, run)
         else:
             self._accumulate(tile, place, row, column, run)
         if self.chunks == 1:
@@ -232,7 +232,7 @@ class DirectEmitter:
     def _accumulate(
         self, tile: mk.RegisterTile, place: Place, row: Any, column: Any, run: mk.ColumnTiles
     ) -> None:
-        """Blocked input: loops kernel row, run of kernel columns, group of input channels."""
+        """Loops kernel row, run of kernel columns, group of input channels."""
         w, chunk = self.w, self.config.chunk_ic
         unroll = self.config.unroll_ic
         first, count = self._kernel_rows(row)
@@ -261,16 +261,19 @@ class DirectEmitter:
         whole = self.simd.by_lane and count == lanes
         sources: dict[int, Any] = {}
 
-        def source(i: int, lane_index: Any, width: int) -> Any:
+        def source(i: int, u: int, width: int) -> Any:
             pixel = step.pixel + (i - step.columns[0]) * self.w.stride_w
-            return mk.load(self.x, (place.batch, block, mk.index(0), pixel, lane_index), width)
+            if self.geometry.nchw:
+                return mk.load(self.x, (place.batch, absolute + u, mk.index(0), pixel), width)
+            indices = (place.batch, block, mk.index(0), pixel, lane + u)
+            return mk.load(self.x, indices, width)
 
         if whole:
-            sources = {i: source(i, mk.index(0), lanes) for i in step.columns}
+            sources = {i: source(i, 0, lanes) for i in step.columns}
         for u in range(count):
             weights = self._weight_row(place, step.position + channel + u, step.tile.rows)
             for i in step.columns:
-                scalar = mk.extract_lane(sources[i], u) if whole else source(i, lane + u, 1)
+                scalar = mk.extract_lane(sources[i], u) if whole else source(i, u, 1)
                 self._products(step.tile, i, scalar, weights)
 
     def _products(self, tile: mk.RegisterTile, i: int, scalar: Any, weights: list[Any]) -> None:
@@ -280,7 +283,7 @@ class DirectEmitter:
         for t, weight in enumerate(weights):
             tile.multiply_add(t, i, spread, weight)
 
-    def _accumulate_nchw(
+    def _accumulate_channels_first(
         self, tile: mk.RegisterTile, place: Place, row: Any, column: Any, run: mk.ColumnTiles
     ) -> None:
         """Plain input: loops input channel and kernel row; the kernel's columns are unrolled."""
@@ -304,8 +307,7 @@ class DirectEmitter:
                 indices = (place.batch, channel, mk.index(0), pixel + (position - left))
                 return mk.load(self.x, indices, width)
 
-            widest = self.lanes if self.simd.by_lane else 1
-            scalars = mk.vectors_of_lanes(fetch, positions, widest)
+            scalars = mk.vectors_of_lanes(fetch, positions, self.lanes)
             for kw in range(w.kernel_w):
                 columns = [(i, position) for i, k, position in taps if k == kw]
                 if not columns:

@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 
-def transposed(rows: Sequence[Any]) -> list[Any]:
+def transposed(rows: Sequence[Any], simd: mk.Simd) -> list[Any]:
     """Transposes ``n`` vectors of ``n`` lanes, ``n`` a power of two, in ``log2(n)`` interleavings.
 
     Interleaving vector ``i`` with vector ``i + n/2`` moves the highest bit of the row index into
@@ -58,9 +58,13 @@ def transposed(rows: Sequence[Any]) -> list[Any]:
     high = [lane + part * n for lane in range(n // 2, n) for part in (0, 1)]
     for _ in range(n.bit_length() - 1):
         pairs = [(vectors[i], vectors[i + n // 2]) for i in range(n // 2)]
-        vectors = [
-            builder.Bind(tirx.Shuffle(list(pair), order)) for pair in pairs for order in (low, high)
-        ]
+        mixed = [tirx.Shuffle(list(pair), order) for pair in pairs for order in (low, high)]
+        # TVM puts a bound Shuffle in place of its variable: 2^log2(n) copies at the end. A buffer
+        # of one vector it leaves alone, and LLVM keeps it in a register.
+        tile = mk.RegisterTile(1, n, simd)
+        for position, value in enumerate(mixed):
+            tile.set(0, position, value)
+        vectors = [builder.Bind(tile.get(0, position)) for position in range(n)]
     return vectors
 
 
@@ -80,7 +84,7 @@ def _border(shape: Shape, target: Target, direction: str) -> Kernel:
     pixels = shape[2] * shape[3]
     span = blocked_span(shape, target, units=math.ceil(pixels / lanes), cycles_per_pixel=8.0)
     name = kernel_name(direction, f"r{span.size}", target.isa.name, shape_stem(shape))
-    emit = partial(_emit_border, shape, span, lanes, direction == "to_blocked")
+    emit = partial(_emit_border, shape, span, mk.simd_of(target), direction == "to_blocked")
     return Kernel(
         name=name,
         algorithm="layout",
@@ -90,8 +94,9 @@ def _border(shape: Shape, target: Target, direction: str) -> Kernel:
     )
 
 
-def _emit_border(shape: Shape, span: BlockedSpan, lanes: int, forward: bool) -> None:
+def _emit_border(shape: Shape, span: BlockedSpan, simd: mk.Simd, forward: bool) -> None:
     """A task transposes tiles of ``lanes`` channels x pixels, then moves single pixels."""
+    lanes = simd.lanes
     batch, channels, height, width = shape
     blocked_shape = (batch, span.blocks, height, width, lanes)
     if forward:
@@ -111,7 +116,7 @@ def _emit_border(shape: Shape, span: BlockedSpan, lanes: int, forward: bool) -> 
             if span.chunks * span.size != tiles:
                 extent = tirx.max(zero, tirx.min(mk.index(span.size), tiles - first))
             with mk.index_loop(extent, first) as tile:
-                move(plain, blocked, (image, block, tile * lanes), valid, lanes)
+                move(plain, blocked, (image, block, tile * lanes), valid, simd)
         if rest:
             with _on_last(chunk, span.chunks), mk.index_loop(rest, tiles * lanes) as pixel:
                 _move_pixel(plain, blocked, (image, block, pixel), valid, lanes, forward)
@@ -145,7 +150,8 @@ def _plain_indices(place: Sequence[Any], channel: int, lanes: int) -> tuple[Any,
     return (image, block * lanes + channel, mk.index(0), pixel)
 
 
-def _to_tile(plain: Any, blocked: Any, place: Sequence[Any], valid: int, lanes: int) -> None:
+def _to_tile(plain: Any, blocked: Any, place: Sequence[Any], valid: int, simd: mk.Simd) -> None:
+    lanes = simd.lanes
     image, block, pixel = place
     channels = [
         mk.load(plain, _plain_indices(place, channel, lanes), lanes)
@@ -153,18 +159,19 @@ def _to_tile(plain: Any, blocked: Any, place: Sequence[Any], valid: int, lanes: 
         else mk.constant(0.0, lanes)
         for channel in range(lanes)
     ]
-    for offset, vector in enumerate(transposed(channels)):
+    for offset, vector in enumerate(transposed(channels, simd)):
         indices = (image, block, mk.index(0), pixel + offset, mk.index(0))
         mk.store(blocked, indices, vector, lanes)
 
 
-def _from_tile(plain: Any, blocked: Any, place: Sequence[Any], valid: int, lanes: int) -> None:
+def _from_tile(plain: Any, blocked: Any, place: Sequence[Any], valid: int, simd: mk.Simd) -> None:
+    lanes = simd.lanes
     image, block, pixel = place
     pixels = [
         mk.load(blocked, (image, block, mk.index(0), pixel + offset, mk.index(0)), lanes)
         for offset in range(lanes)
     ]
-    for channel, vector in enumerate(transposed(pixels)[:valid]):
+    for channel, vector in enumerate(transposed(pixels, simd)[:valid]):
         mk.store(plain, _plain_indices(place, channel, lanes), vector, lanes)
 
 

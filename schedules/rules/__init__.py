@@ -1,8 +1,9 @@
 """Schedules for every operator that has no kernel of our own.
 
-A rule claims a function and returns it scheduled, or says why it does not apply; the first that claims
-wins. All rules keep one contract: the root block's body is a sequence of top-level ``parallel`` loops,
-intermediates are allocated at the root, and nothing of 1 KB or more is allocated inside.
+A rule claims a function and returns it scheduled, or says why it does not apply; the first that
+claims wins. All rules keep one contract (``contract.py``): the root block's body is a sequence of
+top-level ``parallel`` loops, intermediates are allocated at the root, and nothing of 1 KB or more
+is allocated inside.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Conditions on indices: where padding, concatenation and slices change from one branch to another.
 
-A vector cannot branch per lane, so the contiguous axis is split where a condition on it changes; within
-each segment the condition is a constant and disappears.
+A vector cannot branch per lane, so the contiguous axis is split where a condition on it changes;
+within each segment the condition is a constant and disappears.
 """
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -133,7 +134,7 @@ def segments(stage: Stage, axis: Axis) -> list[tuple[int, Stage]]:
     if len(starts) - 1 > _MOST_SEGMENTS:
         return [(0, stage)]
     found: list[tuple[int, Stage]] = []
-    for start, stop in zip(starts, starts[1:], strict=False):
+    for start, stop in itertools.pairwise(starts):
         axes = tuple(replace(a, extent=stop - start) if a == axis else a for a in stage.axes)
         shifted = stage.rewritten(
             lambda expr, start=start: substitute(expr, {axis.var: axis.var + const(start)})

@@ -1,4 +1,4 @@
-"""Rule: sums of products of which every operand is read many times (convolution, matmul, einsum)."""
+"""Rule: sums of products whose operands are read many times (convolution, matmul, einsum)."""
 
 from __future__ import annotations
 

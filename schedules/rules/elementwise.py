@@ -1,4 +1,4 @@
-"""Rule: functions without a reduction (elementwise, broadcast, transpose, concat, pad, slice, gather)."""
+"""Rule: functions without a reduction (elementwise, transpose, concat, pad, slice, gather)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Dense row-major access: every buffer as one dimension, every axis as long as possible.
 
-On one-dimensional buffers an index is one linear expression, so that axes which are adjacent in every
-access merge (``56 x 56`` becomes ``3136``) and a vector's stride is one coefficient.
+On one-dimensional buffers an index is one linear expression, so that axes which are adjacent in
+every access merge (``56 x 56`` becomes ``3136``) and a vector's stride is one coefficient.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def merge_axes(stage: Stage) -> Stage:
         if outer.reduce == inner.reduce and _mergeable(stage, outer, inner):
             merged = Axis(inner.var, outer.extent * inner.extent, inner.reduce)
             axes = (*stage.axes[:position], merged, *stage.axes[position + 2 :])
-            # c * (J * i + j) is c * m: the merged axis keeps the inner variable and its coefficient.
+            # c * (J * i + j) is c * m: the merged axis keeps the inner variable and coefficient.
             stage = replace(bind_axes(stage, {outer.var: const(0)}), axes=axes)
             position = max(0, position - 1)
         else:
@@ -134,7 +134,9 @@ def split_axes(stage: Stage) -> Stage:
         whole = outer.var * const(divisor) + inner.var
 
         def simple(load: Any, extents: dict[Any, int] = extents) -> Any:
-            return tirx.BufferLoad(load.source, [simplify(index, extents) for index in load.indices])
+            return tirx.BufferLoad(
+                load.source, [simplify(index, extents) for index in load.indices]
+            )
 
         split = stage.rewritten(
             lambda expr, axis=axis, whole=whole: substitute(expr, {axis.var: whole})

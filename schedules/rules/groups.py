@@ -1,8 +1,9 @@
 """Which stages share one parallel loop.
 
-Softmax's maximum, exponential, sum and quotient all run over the same rows. Where every stage of a group
-has an axis that means the same index in each buffer passed between them, one task can run all of
-them for its share of that axis: one launch instead of four, and rows stay in the nearest cache.
+Softmax's maximum, exponential, sum and quotient all run over the same rows. Where every stage of
+a group has an axis that means the same index in each buffer passed between them, one task can run
+all of them for its share of that axis: one launch instead of four, and rows stay in the nearest
+cache.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ def shared_axes(stages: Sequence[Stage]) -> tuple[tuple[Axis, ...], ...]:
 def _same_axis(stages: Sequence[Stage], seed: Axis) -> tuple[Axis, ...] | None:
     """``seed`` of the last stage, followed through the buffers between the stages.
 
-    None unless every stage has such an axis, and each buffer passed on is read at the index that the
-    same task wrote.
+    None unless every stage has such an axis, and each buffer passed on is read at the index that
+    the same task wrote.
     """
     chosen: dict[int, Axis] = {len(stages) - 1: seed}
     links = [

@@ -1,8 +1,9 @@
 """Operators whose TVM legalization does needless work, legalized so that the rules do well on them.
 
-Transposed convolution. TVM spreads the input with ``stride - 1`` zeros between elements and convolves
-that, so that of the products of a stride of 2 in two dimensions three in four are with zero. Here each
-residue of the output index modulo the stride (a *phase*) is a dense convolution with the taps of the
+Transposed convolution. TVM spreads the input with ``stride - 1`` zeros between elements and
+convolves that, so that of the products of a stride of 2 in two dimensions three in four are with
+zero. Here each residue of the output index modulo the stride (a *phase*) is a dense convolution
+with the taps of the
 kernel that reach it. With stride s, padding p and kernel extent K, along one dimension::
 
     out[s * q + phase] = sum over t of x[q + a - t] * w[r + s * t]
@@ -104,10 +105,9 @@ def _conv_transpose(
 
     def pad(n: Any, c: Any, *at: Any) -> Any:
         index = [i - (d.taps - 1) for i, d in zip(at, dims, strict=True)]
-        inside = [
-            tirx.all(i >= 0, i < d.extent) for i, d in zip(index, dims, strict=True)
-        ]
-        return tirx.if_then_else(_all(inside), x[(n, c, *index)].astype(dtype), zero)
+        inside = [tirx.all(i >= 0, i < d.extent) for i, d in zip(index, dims, strict=True)]
+        source = (n, c, *index)
+        return tirx.if_then_else(_all(inside), x[source].astype(dtype), zero)
 
     def pack(*index: Any) -> Any:
         phases, (o, i), steps = index[:rank], index[rank : rank + 2], index[rank + 2 :]
@@ -136,8 +136,9 @@ def _conv_transpose(
             for q, phase, t, d in zip(at, phases, step, dims, strict=True)
         ]
         at_channel = channel if single else o // group_out * group_in + channel
-        source = padded[(n, at_channel, *read)]
-        return te.sum(source * packed[(*phases, o, channel, *step)], axis=[channel, *step])
+        source = (n, at_channel, *read)
+        taps = (*phases, o, channel, *step)
+        return te.sum(padded[source] * packed[taps], axis=[channel, *step])
 
     phases = te.compute(
         (batch, *(d.stride for d in dims), out_channels, *(d.per_phase for d in dims)),
@@ -147,7 +148,8 @@ def _conv_transpose(
 
     def interleave(n: Any, o: Any, *at: Any) -> Any:
         residues = [i % d.stride for i, d in zip(at, dims, strict=True)]
-        return phases[(n, *residues, o, *(i // d.stride for i, d in zip(at, dims, strict=True)))]
+        source = (n, *residues, o, *(i // d.stride for i, d in zip(at, dims, strict=True)))
+        return phases[source]
 
     shape = (batch, out_channels, *(d.out_extent for d in dims))
     return te.compute(shape, interleave, name="conv_transpose")

@@ -14,7 +14,18 @@ from tvm import tirx
 from edgewright.schedules.rules.algebra import const, divided, remainder, variable
 from edgewright.schedules.rules.stages import Axis
 
-__all__ = ["Block", "Tile", "parallel_nest", "sequence", "serial", "tile_loops", "vector", "widths"]
+__all__ = [
+    "Block",
+    "Tile",
+    "parallel",
+    "parallel_nest",
+    "sequence",
+    "serial",
+    "task_variable",
+    "tile_loops",
+    "vector",
+    "widths",
+]
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ def parallel_nest(tiles: Sequence[Tile], fused: int, leaf: Leaf, prologue: Seque
             if task // count_1 < full_0: … else: …     only where a tile has a tail
                 for …: leaf
     """
-    task = variable("task")
+    loop_var, task = task_variable()
     tasks = 1
     steps: list[Any] = []
     for tile in reversed(tiles[:fused]):
@@ -144,7 +155,19 @@ def parallel_nest(tiles: Sequence[Tile], fused: int, leaf: Leaf, prologue: Seque
         return [tirx.IfThenElse(step < const(full), sequence(whole), sequence(rest))]
 
     body = sequence([*prologue, *fixed(0, Block({}, {}))])
-    return tirx.For(task, const(0), const(tasks), tirx.ForKind.PARALLEL, body)
+    return parallel(loop_var, tasks, body)
+
+
+def task_variable() -> tuple[Any, Any]:
+    """A parallel loop's ``int32`` variable (the type of tasks in C), and its ``int64`` value."""
+    var = tirx.Var("task", "int32")
+    return var, tirx.Cast("int64", var)
+
+
+def parallel(loop_var: Any, tasks: int, body: Any) -> Any:
+    """A parallel loop of ``tasks`` steps."""
+    extent = const(tasks, "int32")
+    return tirx.For(loop_var, const(0, "int32"), extent, tirx.ForKind.PARALLEL, body)
 
 
 def _scaled(step: Any, size: int) -> Any:

@@ -1,8 +1,8 @@
 """Groups of stages to top-level parallel loops, and those to a function.
 
-The contract of every function this package returns: the root block's body is a sequence of loops, each
-``parallel``; buffers passed between them are allocated at the root; nothing of 1 KB or more is allocated
-inside a parallel loop.
+The contract of every function this package returns: the root block's body is a sequence of loops,
+each ``parallel``; buffers passed between them are allocated at the root; nothing of 1 KB or more
+is allocated inside a parallel loop.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rule of last resort: functions that are no sequence of plain stages (scatter, scan, adaptive pool).
+"""Rule of last resort: functions that are no sequence of plain stages (scatter, scan).
 
 1. A loop that is already ``parallel`` stays; parallel loops inside it become serial.
 2. The outermost loop of a nest around a single block becomes parallel, if the block binds it to one
@@ -16,9 +16,9 @@ from typing import Any
 import tvm_ffi
 from tvm import ir, s_tir, tirx
 
-from edgewright.schedules.rules.algebra import const, int_value, nodes_in, variable
+from edgewright.schedules.rules.algebra import const, int_value, nodes_in, substitute
 from edgewright.schedules.rules.contract import MOST_LOCAL_BYTES, allocations_in, buffer_bytes
-from edgewright.schedules.rules.loops import sequence
+from edgewright.schedules.rules.loops import parallel, sequence, task_variable
 from edgewright.schedules.rules.nests import rebuilt
 from edgewright.spec.errors import UnsupportedModelError
 from edgewright.spec.target import Target
@@ -66,8 +66,10 @@ def schedule_opaque(func: Any, target: Target) -> Any:
             together.append(_without_allocations(_serialised(statement), large))
         else:
             flush()
-            body = sequence([*declared, _serialised(loop.body)])
-            nests.append(_for(loop.loop_var, loop.extent, tirx.ForKind.PARALLEL, body))
+            var, task = task_variable()
+            value = tirx.Cast(str(loop.loop_var.ty.dtype), task)
+            body = substitute(_serialised(loop.body), {loop.loop_var: value})
+            nests.append(parallel(var, int(loop.extent), sequence([*declared, body])))
     flush()
     return rebuilt(func, nests, root.buffers)
 
@@ -113,12 +115,8 @@ def _is_transparent(realize: Any) -> bool:
     )
 
 
-def _for(var: Any, extent: Any, kind: Any, body: Any) -> Any:
-    return tirx.For(var, const(0, str(var.ty.dtype)), extent, kind, body)
-
-
 def _one_task(statements: Sequence[Any]) -> Any:
-    return _for(variable("task"), const(1), tirx.ForKind.PARALLEL, sequence(statements))
+    return parallel(task_variable()[0], 1, sequence(statements))
 
 
 def _parallel_loop(statement: Any) -> Any | None:
@@ -179,4 +177,3 @@ def _without_allocations(statement: Any, moved: Sequence[Any]) -> Any:
 
     rules = [(tirx.AllocBuffer, allocation), (s_tir.SBlock, block)]
     return tvm_ffi.structural_map(statement, rules)
-

@@ -26,7 +26,7 @@ _CHAINS = 4
 
 @dataclass(frozen=True)
 class ReductionTile:
-    """Either columns (a spatial axis in vectors) or lanes (a reduction axis in vectors), or neither.
+    """Columns (a spatial axis in vectors), lanes (a reduction axis in vectors), or neither.
 
     Attributes:
         column_axis: spatial axis in vectors; None for scalar code or lanes.
@@ -171,7 +171,9 @@ def _combiners(stage: Stage) -> tuple[Any, ...] | None:
         if kind not in (tirx.Add, tirx.Mul, tirx.Max, tirx.Min):
             return None
         sides: Sequence[Any] = (value.a, value.b)
-        own = [s for s in sides if getattr(s, "source", None) is not None and s.source.same_as(output)]
+        own = [
+            s for s in sides if getattr(s, "source", None) is not None and s.source.same_as(output)
+        ]
         others = [s for s in sides if s not in own]
         if len(own) != 1 or len(others) != 1:
             return None

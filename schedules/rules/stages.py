@@ -1,7 +1,8 @@
 """What an unscheduled PrimFunc computes, read into plain records.
 
-``LegalizeOps`` and ``FuseTIR`` give functions whose root block is a sequence of perfect loop nests, each
-around one block that stores one element (or one element of each of several buffers). Such a nest is a
+``LegalizeOps`` and ``FuseTIR`` give functions whose root block is a sequence of perfect loop
+nests, each around one block that stores one element (or one element of each of several buffers).
+Such a nest is a
 :class:`Stage`; the order and kind of its loops carry no meaning and are dropped.
 """
 

@@ -26,7 +26,7 @@ def weights(*shape: int, seed: int = 0) -> npt.NDArray[np.float32]:
 
 
 def node(op: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
-    """A node named after its first output; names are separated by spaces, ``_`` is an absent input."""
+    """A node named after its first output; ``_`` in the spaced names stands for an absent input."""
     names = ["" if name == "_" else name for name in inputs.split()]
     outs = outputs.split()
     return helper.make_node(op, names, outs, name=f"node_{outs[0]}", **attributes)

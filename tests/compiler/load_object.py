@@ -32,7 +32,17 @@ def load_objects(objects: Mapping[str, bytes]) -> LoadedObjects:
     folder = Path(tempfile.mkdtemp())
     for name, code in objects.items():
         Path(folder, name).write_bytes(code)
-    command = [sys.executable, "-m", "ziglang", "cc", "-shared", "-o", "kernels.so", *objects, "-lm"]
+    command = [
+        sys.executable,
+        "-m",
+        "ziglang",
+        "cc",
+        "-shared",
+        "-o",
+        "kernels.so",
+        *objects,
+        "-lm",
+    ]
     subprocess.run(command, cwd=folder, check=True)
     undefined = frozenset(name for code in objects.values() for name in undefined_symbols(code))
     return LoadedObjects(ctypes.CDLL(str(folder / "kernels.so")), undefined)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
-from tvm.tirx.script.builder import ir as T  # noqa: N812
+from tvm.tirx.script.builder import ir as T
 
 from edgewright.compiler.build import build_objects
 from edgewright.spec.errors import UnsupportedModelError

@@ -59,10 +59,16 @@ def test_gemm_with_constants_is_a_product_and_a_sum() -> None:
 
 def test_a_convolution_with_bias_is_two_operators() -> None:
     constants = {"w": weights(8, 4, 3, 3), "b": np.ones(8, np.float32)}
-    made = model(
-        [node("Conv", "x w b", "y")], {"x": (1, 4, 6, 6)}, {"y": (1, 8, 4, 4)}, constants
-    )
+    made = model([node("Conv", "x w b", "y")], {"x": (1, 4, 6, 6)}, {"y": (1, 8, 4, 4)}, constants)
     assert operators(made) == ["nn.conv2d", "add"]
+
+
+def test_a_constant_index_out_of_range_is_refused() -> None:
+    made = model(
+        [node("Gather", "x i", "y", axis=0)], {"x": (4,)}, {"y": (2,)}, {"i": np.int64([0, 4])}
+    )
+    with pytest.raises(UnsupportedModelError, match=r"index is out of range.*axis 0 has 4 elements"):
+        import_model(made)
 
 
 def test_every_operator_knows_its_node() -> None:
@@ -83,4 +89,3 @@ def test_what_the_importer_refuses_is_named() -> None:
     made = model([node("Celu", "x", "y")], {"x": (4,)}, {"y": (4,)})
     with pytest.raises(UnsupportedModelError, match="Celu of node 'node_y'"):
         import_model(made)
-

@@ -108,7 +108,7 @@ def test_an_output_that_is_an_input_is_copied() -> None:
 
 def test_unknown_cpu_is_refused() -> None:
     target = parse_target({"mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a99"})
-    with pytest.raises(TargetError, match="unknown CPU 'cortex-a99'.*cortex-a7"):
+    with pytest.raises(TargetError, match=r"unknown CPU 'cortex-a99'.*cortex-a7"):
         lower(network(), target, name="net")
 
 
@@ -119,7 +119,7 @@ def test_unknown_feature_is_refused() -> None:
 
 
 def test_an_algorithm_that_no_kernel_has_is_refused() -> None:
-    with pytest.raises(UsageError, match="'quantum'.*direct.*--conv-algorithm"):
+    with pytest.raises(UsageError, match=r"'quantum'.*direct.*--conv-algorithm"):
         compiled(conv_algorithm="quantum")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,7 +46,7 @@ def test_live_tensors_never_overlap(launches: list[Launch]) -> None:
     lives = lifetimes(launches)
     for i, (a, a_first, a_last) in enumerate(lives):
         assert a.index % ALIGNMENT_BYTES == 0
-        assert 0 <= a.index and a.index + a.size_bytes <= plan.arena_bytes
+        assert a.index >= 0 and a.index + a.size_bytes <= plan.arena_bytes
         for b, b_first, b_last in lives[i + 1 :]:
             if a_first <= b_last and b_first <= a_last:
                 assert a.index + a.size_bytes <= b.index or b.index + b.size_bytes <= a.index
@@ -61,7 +63,7 @@ def test_a_chain_needs_its_two_largest_neighbours() -> None:
     sizes = [640, 1280, 320, 1920, 64]
     tensors = [Tensor("arena", -1, size) for size in sizes]
     launches = [launch([Tensor("input", 0, 64)], [tensors[0]])]
-    launches += [launch([a], [b]) for a, b in zip(tensors, tensors[1:], strict=False)]
+    launches += [launch([a], [b]) for a, b in itertools.pairwise(tensors)]
     plan = plan_memory(launches)
     assert plan.arena_bytes == plan.peak_live_bytes == 320 + 1920
 

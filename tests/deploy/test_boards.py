@@ -16,12 +16,12 @@ from edgewright.spec.target import CORES
 NAMES = ("arm926", "rpi0", "rpi2", "rpi3", "rpi4", "rpi5")
 #: Core, triple, level 1 and 2 caches in KiB, threads, glibc.
 EXPECTED = {
-    "rpi5": ("cortex-a76", "aarch64-linux-gnu", 64, 512, 4, "2.36"),
-    "rpi4": ("cortex-a72", "aarch64-linux-gnu", 32, 1024, 4, "2.31"),
-    "rpi3": ("cortex-a53", "aarch64-linux-gnu", 32, 512, 4, "2.31"),
-    "rpi2": ("cortex-a7", "armv7l-linux-gnueabihf", 32, 512, 4, "2.28"),
-    "rpi0": ("arm1176", "armv6-linux-gnueabihf", 16, 128, 1, "2.28"),
-    "arm926": ("arm926", "armv5te-linux-gnueabi", 16, 0, 1, "2.28"),
+    "rpi5": ("cortex-a76", "aarch64-unknown-linux-gnu", 64, 512, 4, "2.36"),
+    "rpi4": ("cortex-a72", "aarch64-unknown-linux-gnu", 32, 1024, 4, "2.31"),
+    "rpi3": ("cortex-a53", "aarch64-unknown-linux-gnu", 32, 512, 4, "2.31"),
+    "rpi2": ("cortex-a7", "armv7l-unknown-linux-gnueabihf", 32, 512, 4, "2.28"),
+    "rpi0": ("arm1176", "armv6-unknown-linux-gnueabihf", 16, 128, 1, "2.28"),
+    "arm926": ("arm926", "armv5te-unknown-linux-gnueabi", 16, 0, 1, "2.28"),
 }
 #: What /proc/cpuinfo must name for code of that core to run.
 NEEDED_FEATURES = {

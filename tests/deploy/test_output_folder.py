@@ -3,6 +3,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -147,3 +150,16 @@ def test_the_systems_errors_become_ours(number: int, kind: type[Exception], mess
     with pytest.raises(kind, match=message) as caught, disk_errors(Path("out")):
         raise OSError(number, os.strerror(number))
     assert caught.value.remedy
+
+
+def test_a_compiler_that_writes_on_is_waited_for(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), staged_folder(tmp_path / "out", replaceable=never) as s:
+        subprocess.Popen(
+            [sys.executable, "-c", "for i in range(3000): open(str(i), 'w').close()"],
+            cwd=s,
+            stderr=subprocess.DEVNULL,
+        )
+        while not any(s.iterdir()):
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+    assert tree(tmp_path) == set()

@@ -13,6 +13,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from edgewright.deploy.runtime.build import build_program
+from edgewright.deploy.runtime.edgewright_runtime import Model
 from edgewright.deploy.toolchain import (
     Toolchain,
     arm_version,
@@ -222,7 +223,9 @@ def test_static_library_needs_no_runtime_but_the_c_library(core: str, tmp_path: 
             wanted |= {s.name for s in symbols if s.entry.st_shndx == "SHN_UNDEF"}
     # libgcc and compiler-rt both have the __aeabi names; outlined atomics only newer ones have.
     assert not [
-        n for n in wanted if n.startswith("__") and not n.startswith(("__aeabi", "__errno", "__sched"))
+        n
+        for n in wanted
+        if n.startswith("__") and not n.startswith(("__aeabi", "__errno", "__sched"))
     ]
     assert any(n.startswith("pthread_") for n in wanted) == toolchain.has_threads
 
@@ -289,7 +292,7 @@ def test_gnu_refuses_hard_float_below_armv7() -> None:
 
 def test_absent_ziglang_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ToolError, match="'ziglang' is not installed.*pip install ziglang"):
+    with pytest.raises(ToolError, match=r"'ziglang' is not installed.*pip install ziglang"):
         open_toolchain(target_of("cortex-a72"))
 
 
@@ -320,9 +323,9 @@ def test_gnu_library_newer_than_allowed_is_refused(tmp_path: Path) -> None:
 
 
 def test_wrong_kind_and_version_are_refused() -> None:
-    with pytest.raises(UsageError, match="unknown toolchain 'msvc'.*zig and gnu"):
+    with pytest.raises(UsageError, match=r"unknown toolchain 'msvc'.*zig and gnu"):
         open_toolchain(target_of("cortex-a72"), kind="msvc")
-    with pytest.raises(UsageError, match="'2.x' is not a version of glibc"):
+    with pytest.raises(UsageError, match=r"'2\.x' is not a version of glibc"):
         open_toolchain(target_of("cortex-a72"), glibc="2.x")
 
 
@@ -347,3 +350,12 @@ def test_arm_version(mtriple: str, version: int) -> None:
 def test_arm_without_version_is_refused() -> None:
     with pytest.raises(TargetError, match="does not say the version"):
         arm_version(parse_target({"mtriple": "arm-linux-gnueabihf"}))
+
+
+def test_shared_library_of_zig_loads_and_runs(tmp_path: Path) -> None:
+    build_everything(ZigToolchain(target_of("x86-64-v2")), tmp_path / "bundle")
+    (x, bias), (y, z), _ = golden()
+    with Model(tmp_path / "bundle", threads=2) as model:
+        outputs = model.infer({"x": x, "bias": bias})
+    np.testing.assert_array_equal(outputs["y"], y)
+    np.testing.assert_array_equal(outputs["z"], z)

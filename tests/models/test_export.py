@@ -20,13 +20,25 @@ from edgewright.models.export import export, export_module
 from edgewright.models.registry import build, find_model
 from edgewright.spec.errors import OutputError, ToolError, UnsupportedModelError, UsageError
 
-SMALL = ("lenet5", "mobilenet_v1", "mobilenet_v2", "resnet18", "squeezenet1_1")
+SMALL = (
+    "googlenet",
+    "lenet5",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "resnet18",
+    "resnet50",
+    "shufflenet_v2",
+    "squeezenet1_1",
+)
 #: Layers of the networks, one node each: nothing folded, nothing decomposed.
 NODES = {
+    "googlenet": {"Conv": 57, "BatchNormalization": 57, "Relu": 57, "MaxPool": 13, "Concat": 9},
     "lenet5": {"Conv": 2, "Tanh": 4, "AveragePool": 2, "Flatten": 1, "Gemm": 3},
     "mobilenet_v1": {"Conv": 27, "BatchNormalization": 27, "Relu": 27},
     "mobilenet_v2": {"Conv": 52, "BatchNormalization": 52, "Clip": 35, "Add": 10},
     "resnet18": {"Conv": 20, "BatchNormalization": 20, "Relu": 17, "Add": 8, "MaxPool": 1},
+    "resnet50": {"Conv": 53, "BatchNormalization": 53, "Relu": 49, "Add": 16, "MaxPool": 1},
+    "shufflenet_v2": {"Conv": 56, "Relu": 37, "Split": 13, "Reshape": 32, "Transpose": 16},
     "squeezenet1_1": {"Conv": 26, "Relu": 26, "Concat": 8, "MaxPool": 3},
 }
 
@@ -73,6 +85,18 @@ def test_every_layer_is_one_node(exported: dict[str, Path], name: str) -> None:
     assert {op: counted[op] for op in NODES[name]} == NODES[name]
     assert "Identity" not in counted and "Dropout" not in counted
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_no_shape_is_left_to_run_time(exported: dict[str, Path], name: str) -> None:
+    graph = onnx.load(exported[name]).graph
+    assert not {"Shape", "Gather", "Slice", "Mod"} & {node.op_type for node in graph.node}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_bytes_are_those_that_protobuf_writes(exported: dict[str, Path], name: str) -> None:
+    written = exported[name].read_bytes()
+    assert onnx.load_from_string(written).SerializeToString(deterministic=True) == written
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -156,6 +180,33 @@ def test_any_module_can_be_exported(tmp_path: Path) -> None:
     expected = pair(torch.from_numpy(a), torch.from_numpy(b))
     for mine, theirs in zip(got, expected, strict=True):
         np.testing.assert_allclose(mine, theirs.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+class _Odd(nn.Module):
+    """Weights of every kind that a file can hold: no axis, no element, no order in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scalar = nn.Parameter(torch.tensor(3.0))
+        self.empty = nn.Parameter(torch.zeros(0, 4))
+        self.turned = nn.Parameter(torch.arange(12.0).reshape(3, 4).T)
+        self.half = nn.Parameter(torch.ones(4, dtype=torch.float16))
+
+    def forward(self, x: Tensor) -> Tensor:
+        joined = torch.cat((x * self.scalar, self.empty), dim=0)
+        return (joined @ self.turned).to(torch.float16).sum() + self.half
+
+
+def test_weights_of_any_form(tmp_path: Path) -> None:
+    path = tmp_path / "odd.onnx"
+    export_module(_Odd(), torch.zeros(2, 4), path)
+    model = onnx.load(path)
+    onnx.checker.check_model(model)
+    assert model.SerializeToString(deterministic=True) == path.read_bytes()
+    kept = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    for name, expected in _Odd().state_dict().items():
+        np.testing.assert_array_equal(kept[name], expected.numpy())
+        assert kept[name].dtype == expected.numpy().dtype
 
 
 def test_weights_beyond_one_file_are_refused(

@@ -11,19 +11,32 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgewright.models import registry
+from edgewright.models import registry, seeding
 from edgewright.models.registry import build, find_model, list_models, register
-from edgewright.models.seeding import seed_weights
+from edgewright.models.seeding import seed_weights, unfilled_weights
 from edgewright.spec.errors import ToolError, UsageError
 
-NAMES = ("lenet5", "mobilenet_v1", "mobilenet_v2", "resnet18", "squeezenet1_1", "vgg16")
+NAMES = (
+    "googlenet",
+    "lenet5",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "resnet18",
+    "resnet50",
+    "shufflenet_v2",
+    "squeezenet1_1",
+    "vgg16",
+)
 SMALL = tuple(name for name in NAMES if name != "vgg16")
-#: Published counts; those of ResNet-18, MobileNetV2, SqueezeNet 1.1 and VGG-16 are torchvision's.
+#: Published counts; torchvision's but for LeNet-5 and MobileNetV1, which it has not.
 PARAMETERS = {
+    "googlenet": 6_624_904,
     "lenet5": 61_706,
     "mobilenet_v1": 4_231_976,
     "mobilenet_v2": 3_504_872,
     "resnet18": 11_689_512,
+    "resnet50": 25_557_032,
+    "shufflenet_v2": 2_278_604,
     "squeezenet1_1": 1_235_496,
     "vgg16": 138_357_544,
 }
@@ -56,7 +69,7 @@ def test_listing_imports_neither_torch_nor_numpy() -> None:
         "import sys\n"
         "from edgewright.models.registry import find_model, list_models\n"
         "import edgewright.models.export\n"
-        "assert len(list_models()) == 6 and find_model('vgg16').classes == 1000\n"
+        "assert len(list_models()) == 9 and find_model('vgg16').classes == 1000\n"
         "loaded = {'torch', 'numpy', 'onnx', 'tvm'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
@@ -150,6 +163,28 @@ def test_building_leaves_torch_as_it_was() -> None:
     assert not network.training
     assert all(tensor.dtype == torch.float32 for tensor in network.state_dict().values())
     assert not any(layer._forward_hooks for layer in network.modules())
+
+
+def test_unfilled_weights_are_of_the_layers_made_inside_only() -> None:
+    with unfilled_weights():
+        inside = nn.BatchNorm2d(3)
+        inside.weight.data.fill_(7.0)
+        nn.init.ones_(tensor=inside.weight)
+        nn.init.zeros_(inside.weight)
+    assert torch.equal(inside.weight.data, torch.full((3,), 7.0))
+    assert torch.equal(inside.running_mean, torch.zeros(3))  # type: ignore[arg-type]
+    assert torch.equal(nn.BatchNorm2d(3).weight.data, torch.ones(3))
+
+
+def test_wide_linear_layers_are_calibrated_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 70), nn.Linear(70, 5, bias=False))
+    seed_weights(network, (1, 3, 2, 2), 0)
+    whole = [tensor.clone() for tensor in network.state_dict().values()]
+    monkeypatch.setattr(seeding, "WIDE_ELEMS", 24)
+    seed_weights(network, (1, 3, 2, 2), 0)
+    for tensor, expected in zip(network.state_dict().values(), whole, strict=True):
+        torch.testing.assert_close(tensor, expected, rtol=1e-6, atol=1e-7)
+    assert not any("forward" in vars(layer) for layer in network)
 
 
 def test_a_layer_without_a_rule_is_refused() -> None:

@@ -1,7 +1,7 @@
 """Every reference network on every target agrees with onnxruntime and with torch.
 
-Bundles for ARM run under QEMU, which executes each instruction as the board would; how long it takes
-says nothing about the board.
+Bundles for ARM run under QEMU, which executes each instruction as the board would; how long it
+takes says nothing about the board.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ CASES = [
 def cases() -> list[Any]:
     """One worker takes all of a network, so that it is exported once."""
     return [
-        pytest.param(network, target, marks=pytest.mark.xdist_group(network), id=f"{network}-{target}")
+        pytest.param(
+            network, target, marks=pytest.mark.xdist_group(network), id=f"{network}-{target}"
+        )
         for network, target in CASES
     ]
 

@@ -126,3 +126,31 @@ def check(model: onnx.ModelProto, *, seed: int = 0) -> Counter[str]:
     counts = operators(prepared)
     assert "BatchNormalization" not in counts
     return counts
+
+
+def i64(*numbers: int) -> Array:
+    return np.array(numbers, np.int64)
+
+
+def floats(*shape: int) -> Array:
+    return np.random.default_rng(7).standard_normal(shape).astype(np.float32)
+
+
+def apply(pass_: ir.passes.InPlacePass, model: onnx.ModelProto) -> ir.Model:
+    """Run one pass twice: the second time must change nothing."""
+    changed = ir.from_proto(model)
+    pass_(changed)
+    assert not pass_(changed).modified
+    assert_agree(model, ir.to_proto(changed))
+    return changed
+
+
+def branch(op_type: str, name: str) -> onnx.GraphProto:
+    """A branch with a weight of its own that reads ``x`` from outside."""
+    return helper.make_graph(
+        [node(op_type, ["x", "k"], ["t"]), node("Neg", ["t"], [name])],
+        name,
+        [],
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)],
+        [onnx.numpy_helper.from_array(np.array([2.0], np.float32), "k")],
+    )

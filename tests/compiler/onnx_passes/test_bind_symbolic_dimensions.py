@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import onnx
 import onnx_ir as ir
 import pytest
-from tests.compiler.onnx_passes.small_models import build, node
 
+from edgewright.compiler.onnx_passes import prepare
 from edgewright.compiler.onnx_passes.bind_symbolic_dimensions import BindSymbolicDimensions
 from edgewright.compiler.onnx_passes.graph_edits import static_shape
 from edgewright.spec.errors import ModelError
+from tests.compiler.onnx_passes.small_models import build, node
 
 Shapes = dict[str, Sequence[int]]
 
@@ -120,9 +120,7 @@ def test_model_without_inputs_is_fine() -> None:
     assert "Its inputs are none at all" in message(ir.from_proto(model), {"x": (1,)})
 
 
-def test_outputs_follow(tmp_path: onnx.ModelProto) -> None:
+def test_outputs_follow() -> None:
     model = add(["n", 3], ["n", 3])
     bound(model, {"x": (5, 3)})
-    from edgewright.compiler.onnx_passes import prepare
-
     assert static_shape(prepare(model).graph.outputs[0]) == (5, 3)

@@ -4,10 +4,14 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.compiler.onnx_passes.small_models import Array, build, check, node
+
+from edgewright.compiler.onnx_passes import prepare
+from edgewright.compiler.onnx_passes.graph_edits import original_nodes
+from tests.compiler.onnx_passes.small_models import Array, build, check, node, operators
 
 SETTINGS = settings(max_examples=15, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 2**16)
@@ -271,8 +275,6 @@ def test_weights_that_would_overflow_are_left(factor: float) -> None:
         "k": np.full((2, 1, 1), factor, np.float32),
     }
     nodes = [node("Conv", ["x", "w"], ["c"]), node("Mul", ["c", "k"], ["y"])]
-    from edgewright.compiler.onnx_passes import prepare
-    from tests.compiler.onnx_passes.small_models import ir, operators
 
     model = build(nodes, {"x": [1, 1, 2, 2]}, ["y"], weights)
     assert operators(prepare(ir.from_proto(model))) == {"Conv": 1, "Mul": 1}
@@ -286,8 +288,6 @@ def test_arithmetic_is_float64_rounded_once() -> None:
         **batch_norm_weights(generator, 6),
     }
     nodes = [node("Conv", ["x", "w", "b"], ["c"]), batch_norm("c", "y")]
-    from edgewright.compiler.onnx_passes import prepare
-    from tests.compiler.onnx_passes.small_models import ir
 
     model = prepare(ir.from_proto(build(nodes, {"x": [1, 5, 4, 4]}, ["y"], weights)))
     exact = {name: array.astype(np.float64) for name, array in weights.items()}
@@ -296,16 +296,11 @@ def test_arithmetic_is_float64_rounded_once() -> None:
     bias = exact["b"] * scale + (exact["beta"] - exact["mean"] * scale)
     conv = next(iter(model.graph))
     folded = [value.const_value.numpy() for value in conv.inputs[1:] if value and value.const_value]
-    assert np.array_equal(
-        folded[0], (exact["w"] * scale.reshape(-1, 1, 1, 1)).astype(np.float32)
-    )
+    assert np.array_equal(folded[0], (exact["w"] * scale.reshape(-1, 1, 1, 1)).astype(np.float32))
     assert np.array_equal(folded[1], bias.astype(np.float32))
 
 
 def test_folded_node_names_the_nodes_it_computes() -> None:
-    from edgewright.compiler.onnx_passes import prepare
-    from edgewright.compiler.onnx_passes.graph_edits import original_nodes
-    from tests.compiler.onnx_passes.small_models import ir
 
     generator = np.random.default_rng(0)
     weights = {"w": numbers(generator, 4, 3, 3, 3), **batch_norm_weights(generator, 4)}

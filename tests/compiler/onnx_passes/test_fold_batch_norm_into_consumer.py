@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.compiler.onnx_passes.small_models import build, check, node
 from tests.compiler.onnx_passes.test_fold_batch_norm import (
     SEEDS,
@@ -94,7 +95,11 @@ def test_case_3_gemm(
 @given(seed=SEEDS)
 def test_case_3_matrix_product(seed: int) -> None:
     generator = np.random.default_rng(seed)
-    weights = {"w": numbers(generator, 4, 5), "k": numbers(generator, 4), "m": numbers(generator, 4)}
+    weights = {
+        "w": numbers(generator, 4, 5),
+        "k": numbers(generator, 4),
+        "m": numbers(generator, 4),
+    }
     nodes = [
         node("Sub", ["x", "m"], ["c"]),
         node("Mul", ["c", "k"], ["n"]),

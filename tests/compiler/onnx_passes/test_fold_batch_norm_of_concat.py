@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.compiler.onnx_passes.small_models import build, check, node
 from tests.compiler.onnx_passes.test_fold_batch_norm import (
     SEEDS,

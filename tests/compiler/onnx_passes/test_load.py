@@ -10,11 +10,11 @@ import onnx
 import onnx_ir as ir
 import pytest
 from onnx import helper
-from tests.compiler.onnx_passes.small_models import build, node, run
 
-from edgewright.compiler.onnx_passes import load_model
+from edgewright.compiler.onnx_passes import load_model, prepare
 from edgewright.compiler.onnx_passes.check_operators import MAX_OPSET
 from edgewright.spec.errors import ModelError, UnsupportedModelError
+from tests.compiler.onnx_passes.small_models import build, node, run
 
 
 def save(model: onnx.ModelProto, folder: Path) -> Path:
@@ -41,7 +41,7 @@ def test_unknown_operator(tmp_path: Path) -> None:
     model = relu([1])
     model.graph.node[0].op_type = "Rleu"
     text = message(model, tmp_path)
-    assert f"ONNX opset 18 does not have: Rleu (node 'r')" in text
+    assert "ONNX opset 18 does not have: Rleu (node 'r')" in text
 
 
 def test_operator_of_a_newer_opset(tmp_path: Path) -> None:
@@ -99,6 +99,14 @@ def test_sparse_weight(tmp_path: Path) -> None:
     assert "the weight 's' is stored as a sparse tensor" in message(model, tmp_path)
 
 
+def test_sparse_constant(tmp_path: Path) -> None:
+    values = helper.make_tensor("s", onnx.TensorProto.FLOAT, [1], [1.0])
+    indices = helper.make_tensor("i", onnx.TensorProto.INT64, [1], [0])
+    sparse = helper.make_sparse_tensor(values, indices, [4])
+    nodes = [node("Constant", [], ["k"], sparse_value=sparse, name="c"), node("Neg", ["k"], ["y"])]
+    assert "the node 'c' holds a sparse tensor" in message(build(nodes, {}, ["y"]), tmp_path)
+
+
 def test_weight_with_too_many_elements(tmp_path: Path) -> None:
     model = relu([1])
     tensor = model.graph.initializer.add(name="w", data_type=onnx.TensorProto.FLOAT)
@@ -110,13 +118,19 @@ def test_weight_with_a_negative_extent(tmp_path: Path) -> None:
     model = relu([1])
     tensor = model.graph.initializer.add(name="w", data_type=onnx.TensorProto.FLOAT)
     tensor.dims.extend([2, -1])
-    assert "the weight 'w' has the shape 2x-1. No extent may be negative" in message(model, tmp_path)
+    assert "the weight 'w' has the shape 2x-1. No extent may be negative" in message(
+        model, tmp_path
+    )
 
 
 def test_weights_that_are_inputs_before_ir_version_4(tmp_path: Path) -> None:
     weight = np.ones((4, 3), np.float32)
     model = build(
-        [node("MatMul", ["x", "w"], ["y"])], {"x": [2, 4], "w": [4, 3]}, ["y"], {"w": weight}, opset=7
+        [node("MatMul", ["x", "w"], ["y"])],
+        {"x": [2, 4], "w": [4, 3]},
+        ["y"],
+        {"w": weight},
+        opset=7,
     )
     model.ir_version = 3
     loaded = load_model(save(model, tmp_path))
@@ -142,6 +156,22 @@ def test_functions_are_inlined(tmp_path: Path) -> None:
     assert not loaded.functions
     feeds = {"x": np.array([1, -2], np.float32)}
     assert run(ir.to_proto(loaded), feeds)[0].tolist() == [2, -4]
+
+
+def test_function_of_another_opset(tmp_path: Path) -> None:
+    model = relu([2])
+    nodes = [node("Neg", ["a"], ["b"])]
+    imports = [helper.make_opsetid("", 12)]
+    model.functions.append(helper.make_function("mine", "Old", ["a"], ["b"], nodes, imports))
+    text = "the function 'Old' uses opset 12, and the model opset 18"
+    assert text in message(model, tmp_path)
+
+
+def test_spelled_out_domain(tmp_path: Path) -> None:
+    model = relu([2], opset=12)
+    model.opset_import[0].domain = "ai.onnx"
+    prepared = prepare(load_model(save(model, tmp_path)))
+    assert [(item.domain, item.op_type) for item in prepared.graph] == [("", "Relu")]
 
 
 def test_errors_of_other_floors_pass_through(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.compiler.onnx_passes.small_models import build, check, node
 from tests.compiler.onnx_passes.test_fold_batch_norm import (
     SEEDS,

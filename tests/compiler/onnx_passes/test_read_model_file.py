@@ -4,10 +4,10 @@ from pathlib import Path
 
 import onnx
 import pytest
-from tests.compiler.onnx_passes.small_models import build, node
 
 from edgewright.compiler.onnx_passes.read_model_file import read_model_file
 from edgewright.spec.errors import ModelError
+from tests.compiler.onnx_passes.small_models import build, node
 
 
 @pytest.fixture
@@ -47,7 +47,9 @@ def test_empty(tmp_path: Path) -> None:
     assert "is empty" in message(file)
 
 
-@pytest.mark.parametrize("text", [b"hello, world", b"PK\x03\x04 a zip file", b"{'a': 1}", b"\x00" * 64])
+@pytest.mark.parametrize(
+    "text", [b"hello, world", b"PK\x03\x04 a zip file", b"{'a': 1}", b"\x00" * 64]
+)
 def test_not_onnx(tmp_path: Path, text: bytes) -> None:
     file = tmp_path / "m.onnx"
     file.write_bytes(text)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
-from tvm.tirx.script.builder import ir as T  # noqa: N812
+from tvm.tirx.script.builder import ir as T
 
 from edgewright.compiler.build import build_objects
 from edgewright.compiler.tir_passes.split_phases import split_phases

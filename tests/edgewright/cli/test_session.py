@@ -94,6 +94,32 @@ def test_a_termination_unwinds() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("swallowed", [False, True], ids=["wrapped", "swallowed"])
+def test_an_interruption_outlives_what_c_code_makes_of_it(
+    number: signal.Signals, status: int, swallowed: bool
+) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    @verb
+    def command(debug: Debug = False) -> None:
+        """Behave as a callback of C does."""
+        with progress_bar() as progress:
+            try:
+                os.kill(os.getpid(), number)
+                signal.pause()
+            except BaseException:
+                if not swallowed:
+                    raise RuntimeError("callback failed") from None
+            progress("next", 0.0)
+            pytest.fail("it must not come so far")
+
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == status
+    assert result.stderr == "Interrupted; nothing was left behind.\n"
+
+
 def test_without_a_terminal_there_is_no_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar() as progress:
         progress("load", 0.0)

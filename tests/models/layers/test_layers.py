@@ -9,13 +9,16 @@ from torch import Tensor, nn
 
 from edgewright.models.layers import (
     BasicBlock,
+    Bottleneck,
     ConvBatchNorm,
     ConvHead,
     DenseHead,
     DepthwiseSeparable,
     Fire,
+    Inception,
     InvertedResidual,
     PooledHead,
+    ShuffleUnit,
 )
 from edgewright.models.seeding import seed_weights
 
@@ -89,6 +92,66 @@ def test_basic_block(out_channels: int, stride: int) -> None:
     same = out_channels == 8 and stride == 1
     shortcut = x if same else conv_norm(x, state, "shortcut.", stride)
     agree(block, x, (hidden + shortcut).relu())
+
+
+@pytest.mark.parametrize(("channels", "stride"), [(2, 1), (3, 1), (2, 2)])
+def test_bottleneck(channels: int, stride: int) -> None:
+    block, state, x = ready(Bottleneck(8, channels, stride=stride))
+    hidden = conv_norm(x, state, "branch.reduce.", 1).relu()
+    hidden = conv_norm(hidden, state, "branch.conv.", stride).relu()
+    hidden = conv_norm(hidden, state, "branch.expand.", 1)
+    same = channels == 2 and stride == 1
+    shortcut = x if same else conv_norm(x, state, "shortcut.", stride)
+    assert hidden.shape == (2, 4 * channels, 14 // stride, -(-15 // stride))
+    agree(block, x, (hidden + shortcut).relu())
+
+
+def interleaved(first: Tensor, second: Tensor) -> Tensor:
+    """Channels of both in turn."""
+    y = torch.empty(first.shape[0], 2 * first.shape[1], *first.shape[2:])
+    y[:, 0::2] = first
+    y[:, 1::2] = second
+    return y
+
+
+def transformed(x: Tensor, state: dict[str, Tensor], stride: int, half: int) -> Tensor:
+    hidden = conv_norm(x, state, "transform.first.", 1).relu()
+    hidden = conv_norm(hidden, state, "transform.depthwise.", stride, groups=half)
+    return conv_norm(hidden, state, "transform.last.", 1).relu()
+
+
+def test_shuffle_unit() -> None:
+    block, state, x = ready(ShuffleUnit(8, 8))
+    agree(block, x, interleaved(x[:, :4], transformed(x[:, 4:], state, 1, 4)))
+
+
+@pytest.mark.parametrize("out_channels", [8, 12])
+def test_shuffle_unit_with_a_stride(out_channels: int) -> None:
+    block, state, x = ready(ShuffleUnit(8, out_channels, stride=2))
+    shortcut = conv_norm(x, state, "shortcut.depthwise.", 2, groups=8)
+    shortcut = conv_norm(shortcut, state, "shortcut.pointwise.", 1).relu()
+    assert shortcut.shape == (2, out_channels // 2, 7, 8)
+    agree(block, x, interleaved(shortcut, transformed(x, state, 2, out_channels // 2)))
+
+
+def test_shuffle_unit_refuses_channels_without_halves() -> None:
+    with pytest.raises(ValueError, match="9 channels have no halves"):
+        ShuffleUnit(8, 9, stride=2)
+    with pytest.raises(ValueError, match="keeps the 8 channels, it cannot make 12"):
+        ShuffleUnit(8, 12)
+
+
+@pytest.mark.parametrize("wide_kernel", [3, 5])
+def test_inception(wide_kernel: int) -> None:
+    block, state, x = ready(Inception(8, 3, (4, 5), (2, 6), 7, wide_kernel=wide_kernel))
+    assert state["wide.conv.conv.weight"].shape == (6, 2, wide_kernel, wide_kernel)
+    middle, wide = (
+        conv_norm(conv_norm(x, state, f"{at}.reduce.", 1).relu(), state, f"{at}.conv.", 1).relu()
+        for at in ("middle", "wide")
+    )
+    pooled = conv_norm(F.max_pool2d(x, 3, 1, 1), state, "pooled.project.", 1).relu()
+    single = conv_norm(x, state, "single.", 1).relu()
+    agree(block, x, torch.cat((single, middle, wide, pooled), dim=1))
 
 
 def test_fire() -> None:

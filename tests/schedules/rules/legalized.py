@@ -1,4 +1,4 @@
-"""Small Relax modules, legalized and fused as the compiler does, scheduled by the rules, and run."""
+"""Small Relax modules: legalized and fused as the compiler does, scheduled by the rules, run."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ class Tensor:
 def relax_module(build: Callable[..., Any], inputs: Sequence[Tensor]) -> Any:
     """A module whose ``main`` is ``build(*inputs)``."""
     builder = relax.BlockBuilder()
-    params = [
-        relax.Var(f"x{i}", relax.TensorType(t.shape, t.dtype)) for i, t in enumerate(inputs)
-    ]
+    params = [relax.Var(f"x{i}", relax.TensorType(t.shape, t.dtype)) for i, t in enumerate(inputs)]
     with builder.function("main", params):
         with builder.dataflow():
             result = builder.emit_output(build(*params))
@@ -72,9 +70,7 @@ def prim_funcs(module: Any) -> dict[str, Any]:
 
 def scheduled(module: Any, target: Target) -> tuple[Any, dict[str, Scheduled]]:
     """The legalized module with every PrimFunc scheduled, and what the rules said."""
-    answers = {
-        name: schedule_prim_func(func, target) for name, func in prim_funcs(module).items()
-    }
+    answers = {name: schedule_prim_func(func, target) for name, func in prim_funcs(module).items()}
     functions = {
         name: answers[name.name_hint].func if name.name_hint in answers else func
         for name, func in module.functions.items()

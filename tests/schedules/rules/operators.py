@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812, its usual name
+import torch.nn.functional as F
 from tvm import relax
 from tvm.relax import op
 
@@ -118,9 +118,7 @@ OPERATORS: dict[str, Operator] = {
     ),
     "flip": _map(lambda x: op.flip(x, 1), lambda x: x.flip(1), (4, 17)),
     "tile": _map(lambda x: op.tile(x, (2, 3)), lambda x: x.tile(2, 3), (4, 5)),
-    "take": _map(
-        lambda x, i: op.take(x, i, 0), lambda x, i: x[i], (10, 19), _indices(7, below=10)
-    ),
+    "take": _map(lambda x, i: op.take(x, i, 0), lambda x, i: x[i], (10, 19), _indices(7, below=10)),
     "take_last": _map(
         lambda x, i: op.take(x, i, 1), lambda x, i: x[:, i], (3, 10), _indices(21, below=10)
     ),
@@ -158,15 +156,17 @@ OPERATORS: dict[str, Operator] = {
     "min_int": _reduce(lambda x: op.min(x, -1), lambda x: x.amin(-1), _indices(5, 53, below=99)),
     "prod": _reduce(lambda x: op.prod(x, 1), lambda x: x.prod(1), (4, 9)),
     "mean_plane": _reduce(lambda x: op.mean(x, [2, 3]), lambda x: x.mean((2, 3)), (1, 19, 7, 7)),
-    "variance": _reduce(
-        lambda x: op.variance(x, [1]), lambda x: x.var(1, unbiased=False), (4, 33)
-    ),
+    "variance": _reduce(lambda x: op.variance(x, [1]), lambda x: x.var(1, unbiased=False), (4, 33)),
     "argmax_last": _reduce(lambda x: op.argmax(x, 1), lambda x: x.argmax(1), (3, 47)),
     "argmax_channel": _reduce(lambda x: op.argmax(x, 1), lambda x: x.argmax(1), (2, 5, 7, 11)),
     "softmax": _reduce(lambda x: op.nn.softmax(x, -1), lambda x: x.softmax(-1), (3, 101)),
-    "softmax_channel": _reduce(lambda x: op.nn.softmax(x, 1), lambda x: x.softmax(1), (2, 5, 9, 13)),
+    "softmax_channel": _reduce(
+        lambda x: op.nn.softmax(x, 1), lambda x: x.softmax(1), (2, 5, 9, 13)
+    ),
     "softmax_one": _reduce(lambda x: op.nn.softmax(x, -1), lambda x: x.softmax(-1), (4, 1)),
-    "log_softmax": _reduce(lambda x: op.nn.log_softmax(x, -1), lambda x: x.log_softmax(-1), (3, 17)),
+    "log_softmax": _reduce(
+        lambda x: op.nn.log_softmax(x, -1), lambda x: x.log_softmax(-1), (3, 17)
+    ),
     "layer_norm": _reduce(
         lambda x, g, b: op.nn.layer_norm(x, g, b, [-1]),
         lambda x, g, b: F.layer_norm(x, (67,), g, b),
@@ -249,9 +249,7 @@ OPERATORS: dict[str, Operator] = {
         (4, 3, 3, 3, 3),
     ),
     # No plain stages.
-    "cumsum": _case(
-        lambda x: op.cumsum(x, 1), lambda x: x.cumsum(1), (2, 10, 5), rule="opaque"
-    ),
+    "cumsum": _case(lambda x: op.cumsum(x, 1), lambda x: x.cumsum(1), (2, 10, 5), rule="opaque"),
     "scatter_elements": _case(
         lambda x, i, u: op.scatter_elements(x, i, u, 0),
         lambda x, i, u: x.scatter(0, i, u),

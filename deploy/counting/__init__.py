@@ -1,0 +1,1 @@
+"""Counts the instructions that a bundle executes on an emulated core."""
