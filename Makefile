@@ -19,7 +19,7 @@ demo: environment emulator
 	$(BIN)/python examples/demo.py
 
 test: environment emulator compilers lint
-	$(BIN)/python -m pytest -n 2 tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
 
 lint: environment
 	$(BIN)/ruff check $(SOURCES)
@@ -48,6 +48,7 @@ $(STAMP): pyproject.toml constraints.txt
 # System packages: installed where we may, else it is said how. Never fails: what needs them says so.
 emulator:
 	@sh .ci/system_package.sh qemu-aarch64-static qemu-user-static "to verify bundles for ARM boards on this machine"
+	@sh .ci/system_package.sh qemu-aarch64 qemu-user "to count executed instructions"
 
 compilers:
 	@sh .ci/system_package.sh gcc "gcc libc6-dev" "to test the C runtime under sanitizers"

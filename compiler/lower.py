@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -126,7 +126,7 @@ def lower(
         program = lowered.program
     with clock.stage("plan"):
         plan = plan_memory(program.launches)
-        steps = _steps(assigned, lowered)
+        steps = _steps(assigned, lowered, _original_names(model))
     with clock.stage("build"):
         objects = build_objects(program.kernels, target)
     with clock.stage("emit"):
@@ -239,7 +239,21 @@ def _fused_nodes(module: Any, nodes: dict[str, str]) -> dict[str, tuple[str, ...
     return found
 
 
-def _steps(assigned: Assigned, lowered: _Lowered) -> list[Step]:
+def _original_names(model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
+    """For each prepared node that passes made of others, the user's nodes it stands for."""
+    from edgewright.compiler.onnx_passes.graph_edits import NODES_KEY
+
+    return {
+        node.name: tuple(entry.value.split("\n"))
+        for node in model.graph.node
+        for entry in node.metadata_props
+        if entry.key == NODES_KEY
+    }
+
+
+def _steps(
+    assigned: Assigned, lowered: _Lowered, originals: Mapping[str, tuple[str, ...]]
+) -> list[Step]:
     steps: list[Step] = []
     for launch in lowered.program.launches:
         result = launch.result
@@ -257,16 +271,18 @@ def _steps(assigned: Assigned, lowered: _Lowered) -> list[Step]:
             reason=f"scheduled by the rule {rule}" if rule else "a copy",
             declined=(),
         )
+        names = [name for node in use.nodes for name in originals.get(node, (node,))]
+        computed = tuple(dict.fromkeys(names))
         for tasks in launch.tasks:
             steps.append(
                 Step(
                     index=len(steps),
-                    name=use.nodes[0] if use.nodes else launch.kernel or launch.result,
+                    name=computed[0] if computed else launch.kernel or launch.result,
                     op=use.op,
                     kernel=launch.kernel or "copy",
                     tasks=tasks,
                     macs=use.macs,
-                    nodes=use.nodes,
+                    nodes=computed,
                     outputs=use.outputs,
                     reason=use.reason,
                     declined=use.declined,

@@ -135,30 +135,28 @@ def time_in_turns(
         repeats: inferences of each that count; None for as many as :data:`BUDGET_SECONDS` allow.
         progress: told the fraction that is done.
     """
-    counts = {key: _plan(run, repeats) for key, run in contenders.items()}
+    plans = {key: _plan(run, repeats) for key, run in contenders.items()}
+    rounds = max((rounds for _, rounds in plans.values()), default=0)
     samples: dict[tuple[str, int], list[int]] = {key: [] for key in contenders}
     order = list(contenders)
-    while any(len(samples[key]) < counts[key][0] for key in order):
+    for done in range(1, rounds + 1):
         for key in order:
-            total, batch = counts[key]
-            run = contenders[key]
-            missing = total - len(samples[key])
-            if missing <= 0:
-                continue
-            run()  # fills caches and wakes threads that the others' turn put to rest
-            for _ in range(min(batch, missing)):
+            run, due = contenders[key], plans[key][0] * done // rounds
+            if len(samples[key]) < due:
+                run()  # fills caches and wakes threads that the others' turn put to rest
+            while len(samples[key]) < due:
                 start = time.perf_counter_ns()
                 run()
                 samples[key].append(time.perf_counter_ns() - start)
         order.reverse()
-        progress(sum(map(len, samples.values())) / sum(total for total, _ in counts.values()))
+        progress(done / rounds)
     return tuple(
         _timing(engine, threads, samples[engine, threads]) for engine, threads in contenders
     )
 
 
 def _plan(run: Callable[[], None], repeats: int | None) -> tuple[int, int]:
-    """Warm up; then inferences in all, and in one round."""
+    """Warm up; then inferences in all, and the rounds that they fill."""
     elapsed = []
     for _ in range(WARMUP):
         start = time.perf_counter()
@@ -167,7 +165,7 @@ def _plan(run: Callable[[], None], repeats: int | None) -> tuple[int, int]:
     seconds = max(min(elapsed), 1e-7)
     fitting = int(BUDGET_SECONDS / seconds)
     total = repeats if repeats is not None else min(MAX_REPEATS, max(MIN_REPEATS, fitting))
-    return total, max(1, int(ROUND_SECONDS / seconds))
+    return total, -(-total // max(1, int(ROUND_SECONDS / seconds)))
 
 
 def _timing(engine: str, threads: int, samples_ns: Sequence[int]) -> Timing:

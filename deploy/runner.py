@@ -19,6 +19,7 @@ from edgewright.deploy.bundle import BundleFolder
 from edgewright.deploy.transport.qemu import QemuTransport
 from edgewright.deploy.transport.transport import Transport
 from edgewright.spec.errors import BoardError, ToolError, UsageError
+from edgewright.spec.target import host_target
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,6 +28,9 @@ __all__ = ["LibraryRunner", "SelftestRunner", "open_library", "open_runner"]
 
 #: How this machine may call an architecture that we name otherwise.
 _MACHINES = {"AMD64": "x86_64", "arm64": "aarch64", "armv7l": "arm", "armv6l": "arm"}
+
+#: Each has the instructions of those before it.
+_X86_LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 
 #: An emulated VGG-16 takes minutes; a day says that something hangs.
 _RUN_TIMEOUT_SECONDS = 3600.0
@@ -86,6 +90,15 @@ def _check_architecture(bundle: BundleFolder) -> None:
             f"machine is {here}",
             remedy="Add --on qemu to run it on an emulated CPU, or compile it for --target host.",
         )
+    wanted_cpu = bundle.manifest.target.mcpu
+    if wanted_cpu in _X86_LEVELS:
+        here_cpu = host_target().mcpu
+        if _X86_LEVELS.index(wanted_cpu) > _X86_LEVELS.index(here_cpu):
+            raise UsageError(
+                f"the bundle '{bundle.path}' uses instructions of {wanted_cpu}, and this machine "
+                f"has those of {here_cpu} only",
+                remedy="Compile the model here with --target host.",
+            )
 
 
 class LibraryRunner:

@@ -34,7 +34,7 @@ def model_name(given: str | None, file: Path) -> str:
         raise UsageError(
             f"the name '{given}' cannot be used",
             rule="It becomes part of C identifiers: letters, digits and _, no digit first, at "
-            f"most {MAX_NAME_LENGTH} of them, no keyword and no part of the C library (m, c, dl, ...).",
+            f"most {MAX_NAME_LENGTH} of them, no keyword, no part of the C library (m, c, ...).",
             remedy="Choose one such as my_model.",
         )
     return given

@@ -134,9 +134,9 @@ def _trace(
     model: onnx.ModelProto = onnx.ModelProto.FromString(buffer.getvalue())
     onnx.checker.check_model(model)
     weights = [value.name for value in model.graph.input if value.name not in input_names]
-    inputs = [value for value in model.graph.input if value.name in input_names]
+    kept = [value for value in model.graph.input if value.name in input_names]
     del model.graph.input[:]
-    model.graph.input.extend(inputs)
+    model.graph.input.extend(kept)
     _forget_machine(model, name)
     return model, {weight: state[weight].cpu().numpy() for weight in weights}
 
@@ -173,7 +173,7 @@ def _write(model: onnx.ModelProto, weights: Mapping[str, np.ndarray], stream: Bi
     """
     model_head, model_tail = _split(model, _GRAPH)
     graph_head, graph_tail = _split(model.graph, _INITIALIZER)
-    parts: list[bytes | np.ndarray] = [graph_head]
+    parts: list[Any] = [graph_head]  # bytes, and arrays of bytes
     for name, values in weights.items():
         raw = values.reshape(-1).view("uint8")
         head = _tensor_head(name, values) + _key(_RAW_DATA) + _varint(raw.size)
@@ -200,7 +200,8 @@ def _tensor_head(name: str, values: np.ndarray) -> bytes:
     from onnx import TensorProto, helper
 
     data_type = helper.np_dtype_to_tensor_dtype(values.dtype)
-    return TensorProto(name=name, dims=values.shape, data_type=data_type).SerializeToString()
+    head: bytes = TensorProto(name=name, dims=values.shape, data_type=data_type).SerializeToString()
+    return head
 
 
 def _key(number: int) -> bytes:

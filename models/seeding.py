@@ -79,8 +79,8 @@ def seed_weights(network: nn.Module, input_shape: Sequence[int], seed: int) -> N
             hook.remove()
 
 
-class unfilled_weights(TorchFunctionMode):  # a context manager
-    """Layers made in this context leave their weights as they find them in memory.
+class unfilled_weights(TorchFunctionMode):
+    """Layers made in this context draw no random weights: they keep what lies in memory.
 
     For networks whose every weight :func:`seed_weights` fills: PyTorch's own initialisation of
     VGG-16 takes longer than that.
@@ -154,21 +154,23 @@ def _in_float64(network: nn.Module) -> Iterator[None]:
     others = [layer for layer in network.modules() if isinstance(layer, (*_Convolution, *_Normed))]
     for layer in dense:
         layer.forward = functools.partial(_wide_linear, layer)  # type: ignore[method-assign]
-    for layer in others:
-        layer.double()
+    for other in others:
+        other.double()
     try:
         yield
     finally:
         for layer in dense:
             del layer.forward
-        for layer in others:
-            layer.float()
+        for other in others:
+            other.float()
 
 
 def _wide_linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """What ``layer`` gives in float64, its weights widened a few rows at a time."""
     rows = -(-WIDE_ELEMS // layer.in_features)
-    y = torch.cat([linear(x, weights.double()) for weights in layer.weight.split(rows)], dim=-1)
+    y = torch.cat(
+        [linear(x, weights.double()) for weights in torch.split(layer.weight, rows)], dim=-1
+    )
     return y if layer.bias is None else y + layer.bias.double()
 
 

@@ -134,6 +134,7 @@ def count_bundle(
         passed=lambda number: progress("count", number / expected),
     )
     _check(bundle, cpu_name, done, len(marks), expected)
+    progress("count", 1.0)
     plain, marked = marks[2 * inferences : 4 * inferences], marks[4 * inferences :]
     pairs = zip(plain[::2], plain[1::2], strict=True)
     total = reduce(add, (_between(begin, end) for begin, end in pairs))

@@ -1,6 +1,6 @@
 /// The part of QEMU's TCG plugin interface that instruction_counter.c uses, declared here because
-/// Debian 12's packages do not ship qemu-plugin.h. All versions from 1 (QEMU 6.0) on agree on it but
-/// for qemu_plugin_insn_data; see QEMU's docs/devel/tcg-plugins.rst and qemu-plugin.h.
+/// Debian 12's packages do not ship qemu-plugin.h. All versions from 1 (QEMU 6.0) on agree on it
+/// but for qemu_plugin_insn_data; see QEMU's docs/devel/tcg-plugins.rst and qemu-plugin.h.
 #ifndef EW_COUNTING_QEMU_PLUGIN_API_H
 #define EW_COUNTING_QEMU_PLUGIN_API_H
 
@@ -55,7 +55,7 @@ struct qemu_plugin_insn* qemu_plugin_tb_get_insn(const struct qemu_plugin_tb* tb
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn* insn);
 
 /// One function by its two types: the first up to version 2 of the QEMU that runs
-/// (info->version.cur), the second from 3 on. The version that a plugin asks for does not decide it.
+/// (info->version.cur), the second from 3 on. The version that a plugin asks for does not matter.
 const void* ew_insn_data_in_place(const struct qemu_plugin_insn* insn)
     __asm__("qemu_plugin_insn_data");
 size_t ew_insn_data_copy(const struct qemu_plugin_insn* insn, void* to, size_t bytes)

@@ -34,9 +34,9 @@ static const char USAGE[] =
     "Runs the model on DIR/golden/inputN.bin and compares with DIR/golden/outputN.bin. The error\n"
     "allowed is A + R times the output's largest absolute value; integers may differ by A only.\n"
     "NaN and infinity fail. With --run: reads all inputs from one file, one after the other, and\n"
-    "writes all outputs likewise. With --count: runs the golden inputs 2 N times on one thread and\n"
-    "tells an emulator where each inference begins and ends, for `edgewright cost`; --count-steps\n"
-    "adds N with the end of each step. DIR is by default the parent of this program's folder.\n"
+    "writes all outputs likewise. With --count: runs the golden inputs 2 N times on one thread\n"
+    "and tells an emulator where each inference begins and ends, for `edgewright cost`;\n"
+    "--count-steps adds N with the end of each step. DIR is by default the parent of this program's folder.\n"
     "Exit status: 0 pass, 1 fail, 2 bad use, 3 a file, the system or a kernel failed.\n";
 
 typedef struct arguments {

@@ -15,8 +15,7 @@ class HostTransport:
 
     def __init__(self) -> None:
         self.name = "host"
-        self.real_time = True
 
     def run(self, program: Path, arguments: Sequence[str], *, timeout_seconds: float) -> Completed:
         """Run a program of the bundle; see :class:`Transport`."""
-        return run_program([str(program), *arguments], folder=None, timeout_seconds=timeout_seconds)
+        return run_program([str(program), *arguments], timeout_seconds=timeout_seconds)

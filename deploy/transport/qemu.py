@@ -53,9 +53,8 @@ class QemuTransport:
         cpu = target.qemu_cpu or "max"
         self._prefix += ["-cpu", cpu]
         self.name = f"qemu {cpu}"
-        self.real_time = False
 
     def run(self, program: Path, arguments: Sequence[str], *, timeout_seconds: float) -> Completed:
         """Run a program of the bundle; see :class:`Transport`."""
         command = [*self._prefix, str(program), *arguments]
-        return run_program(command, folder=None, timeout_seconds=timeout_seconds)
+        return run_program(command, timeout_seconds=timeout_seconds)

@@ -42,11 +42,9 @@ class Transport(Protocol):
 
     Attributes:
         name: how reports call it (``host``, ``qemu cortex-a72``).
-        real_time: whether times measured there are those of real hardware.
     """
 
     name: str
-    real_time: bool
 
     def run(self, program: Path, arguments: Sequence[str], *, timeout_seconds: float) -> Completed:
         """Run a program of the bundle to its end.
@@ -57,9 +55,7 @@ class Transport(Protocol):
         ...
 
 
-def run_program(
-    command: Sequence[str], *, folder: Path | None, timeout_seconds: float
-) -> Completed:
+def run_program(command: Sequence[str], *, timeout_seconds: float) -> Completed:
     """Run a local program to its end, without standard input.
 
     Raises:
@@ -68,7 +64,6 @@ def run_program(
     try:
         done = subprocess.run(
             list(command),
-            cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

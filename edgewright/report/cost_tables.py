@@ -33,21 +33,23 @@ _LABELS = {
 def cost_table(cost: Cost) -> Table:
     """Instructions of one inference by class; classes that do not occur are left out."""
     table = plain_table(
-        f"Executed instructions of one inference on an emulated {cost.cpu}, one thread; no latency",
+        f"Executed instructions of one inference, {cost.cpu}",
         "class",
         "millions",
         "share",
         right=frozenset({1, 2}),
     )
+    table.caption = "Emulated, one thread. Instructions are not a latency."
+    table.caption_justify = "left"
     counts = cost.counts
     for name, label in _LABELS.items():
         value = getattr(counts, name)
         if value:
             table.add_row(label, f"{value / 1e6:.3f}", f"{value / counts.total:.1%}")
     table.add_row("total", f"{counts.total / 1e6:.3f}", "", style="bold")
-    table.add_row("instructions for each multiply-accumulate", _ratio(counts.per_mac), "")
+    table.add_row("total / multiply-accumulate instructions", _ratio(counts.per_mac), "")
     done = f"{counts.mac_lanes / 1e6:.3f}"
-    table.add_row("multiply-accumulates done, one for each lane", done, "")
+    table.add_row("multiply-accumulates done, by lanes", done, "")
     table.add_row("multiply-accumulates of the model", f"{cost.macs / 1e6:.3f}", "")
     table.add_row("MB loaded", f"{counts.bytes_loaded / 1e6:.3f}", "")
     table.add_row("MB stored", f"{counts.bytes_stored / 1e6:.3f}", "")

@@ -67,7 +67,7 @@ def kernel_table(manifest: Manifest) -> Table:
 
 
 def _family(kernel: str) -> str:
-    """``f32_conv2d_direct`` of ``f32_conv2d_direct_oc8ow6__neon``; a name without an ISA is a rule's."""
+    """``f32_conv2d_direct`` of ``f32_conv2d_direct_oc8ow6__neon``; without ``__``, a rule's."""
     stem, mark, _ = kernel.partition("__")
     if not mark:
         return "copy" if kernel == "copy" else "scheduled by rule"

@@ -42,7 +42,7 @@ class ShuffleUnit(nn.Module):
             raise ValueError(
                 f"a stride of 1 keeps the {in_channels} channels, it cannot make {out_channels}"
             )
-        self.half = half = out_channels // 2
+        self.half_channels = half = out_channels // 2
         self.splits_input = stride == 1
         passed_on = half if self.splits_input else in_channels
         self.transform = nn.Sequential(
@@ -70,8 +70,8 @@ class ShuffleUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``x`` to ``y``, shapes as in the class."""
-        half = self.half
-        keep, passed_on = x.split((half, half), dim=1) if self.splits_input else (x, x)
+        half = self.half_channels
+        keep, passed_on = torch.split(x, [half, half], dim=1) if self.splits_input else (x, x)
         y = torch.cat((self.shortcut(keep), self.transform(passed_on)), dim=1)
         # Extents written out: unflatten and flatten would leave shape arithmetic in an export.
         batch, _, height, width = y.shape

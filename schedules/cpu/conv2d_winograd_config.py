@@ -92,6 +92,7 @@ class Axis:
         pad: zeros before the input.
         transform: the transform of a tile; says whether the last tile is short.
         block: tiles in a block.
+        unrolled: whether a tile's outputs are unrolled, so that a cut one needs its own code.
     """
 
     in_extent: int
@@ -99,6 +100,7 @@ class Axis:
     pad: int
     transform: AxisTransform
     block: int
+    unrolled: bool
 
     @property
     def tiles(self) -> int:
@@ -123,7 +125,8 @@ class Axis:
         ending = Span(self.blocks - 1, 1, last - short, short)
         if self.blocks == 1:
             return [ending]
-        if last == self.block and not short:
+        cut = self.unrolled and self.last_outputs < self.transform.outputs
+        if last == self.block and not short and not cut:
             return [Span(0, self.blocks, self.block, False)]
         return [Span(0, self.blocks - 1, self.block, False), ending]
 
@@ -278,6 +281,7 @@ class Geometry:
             pad=w.pad_top if height else w.pad_left,
             transform=axis_transform(c.outputs, w.kernel_h, short),
             block=c.block_rows if height else c.block_cols,
+            unrolled=not height,
         )
 
     @cached_property

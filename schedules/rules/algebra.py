@@ -12,6 +12,7 @@ import tvm_ffi
 from tvm import ir, sym, tirx
 
 __all__ = [
+    "IF_THEN_ELSE",
     "Coefficients",
     "bounds",
     "calls_in",
@@ -28,6 +29,9 @@ __all__ = [
     "variable",
     "without_lets",
 ]
+
+#: Name of the operator that computes only the branch it takes.
+IF_THEN_ELSE = "prim.if_then_else"
 
 
 def const(value: int, dtype: str = "int64") -> Any:

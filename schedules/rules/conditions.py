@@ -16,6 +16,7 @@ import tvm_ffi
 from tvm import ir, tirx
 
 from edgewright.schedules.rules.algebra import (
+    IF_THEN_ELSE,
     Coefficients,
     bounds,
     const,
@@ -44,7 +45,7 @@ _MOST_SEGMENTS = 6
 
 
 def _is_branch(node: Any) -> bool:
-    return getattr(node.op, "name", "") == "tirx.if_then_else"
+    return getattr(node.op, "name", "") == IF_THEN_ELSE
 
 
 def branches_on(expr: Any, var: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from edgewright.schedules.rules.fuse_stages import inline_producers
 from edgewright.schedules.rules.groups import group_stages
+from edgewright.schedules.rules.index_tables import hoist_index_tables
 from edgewright.schedules.rules.nests import build_function
 from edgewright.schedules.rules.stages import read_program
 from edgewright.spec.target import Target
@@ -20,5 +21,5 @@ def schedule_elementwise(func: Any, target: Target) -> Any | str:
         return "not a sequence of plain stages"
     if any(stage.reduction for stage in program.stages):
         return "has a reduction"
-    program = inline_producers(program)
+    program = hoist_index_tables(inline_producers(program))
     return build_function(func, program, group_stages(program, lambda stage: False), target)

@@ -18,6 +18,7 @@ import tvm_ffi
 from tvm import ir, tirx
 
 from edgewright.schedules.rules.algebra import (
+    IF_THEN_ELSE,
     calls_in,
     const,
     loads_in,
@@ -35,7 +36,7 @@ _CHEAP_NODES = 12
 #: An expression does not grow beyond this many nodes.
 _MOST_NODES = 600
 #: Calls that cost no more than an addition.
-_CHEAP_CALLS = {"tirx.if_then_else", "tirx.likely", "tirx.fabs", "tirx.sqrt", "tirx.floor"}
+_CHEAP_CALLS = {IF_THEN_ELSE, "prim.likely", "tirx.fabs", "tirx.sqrt", "tirx.floor"}
 
 
 def inline_producers(program: Program) -> Program:
@@ -98,7 +99,7 @@ def _worth_inlining(producer: Stage, readers: list[Stage]) -> bool:
     if any(reader.reduction for reader in readers):
         if _is_reshape(producer):
             return True
-        return once and "tirx.if_then_else" not in calls_in(value)
+        return once and IF_THEN_ELSE not in calls_in(value)
     return once or _is_cheap(value)
 
 

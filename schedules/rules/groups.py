@@ -21,6 +21,8 @@ __all__ = ["Group", "group_stages"]
 _LEAST_TASKS = 8
 #: … unless all its work is less than this many points: about the price of a launch.
 _SMALL_POINTS = 1 << 15
+#: Stages of less work than this share a task even if neither reads the other.
+_TINY_POINTS = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,12 @@ def group_stages(program: Program, alone: Callable[[Stage], bool]) -> list[Group
         if groups and not alone(stage):
             last = groups[-1]
             stages = (*last.stages, stage)
-            if not any(alone(member) for member in last.stages) and _connected(stages):
+            points = sum(member.points for member in stages)
+            joined = _connected(stages) or points <= _TINY_POINTS
+            if joined and not any(alone(member) for member in last.stages):
                 shared = shared_axes(stages)
                 tasks = math.prod(axes[0].extent for axes in shared)
-                if tasks >= _LEAST_TASKS or sum(s.points for s in stages) <= _SMALL_POINTS:
+                if tasks >= _LEAST_TASKS or points <= _SMALL_POINTS:
                     groups[-1] = Group(last.first, stages, shared)
                     continue
         groups.append(Group(position, (stage,), ()))

@@ -3,8 +3,8 @@
 Transposed convolution. TVM spreads the input with ``stride - 1`` zeros between elements and
 convolves that, so that of the products of a stride of 2 in two dimensions three in four are with
 zero. Here each residue of the output index modulo the stride (a *phase*) is a dense convolution
-with the taps of the
-kernel that reach it. With stride s, padding p and kernel extent K, along one dimension::
+with the taps of the kernel that reach it. With stride s, padding p and kernel extent K, along one
+dimension::
 
     out[s * q + phase] = sum over t of x[q + a - t] * w[r + s * t]
     a, r = divmod(phase + p, s);  t < taps = ceil(K / s);  w is 0 beyond K

@@ -133,3 +133,11 @@ def test_stages_are_timed_and_told() -> None:
     )
     assert list(found.stage_seconds) == ["import", "choose", "lower", "plan", "build", "emit"]
     assert [s for s, f in told if f == 1.0] == list(found.stage_seconds)
+
+
+def test_a_step_names_the_nodes_that_were_folded_into_its_own() -> None:
+    made = network()
+    made.graph.node[0].metadata_props.add(key="edgewright.nodes", value="conv\nbatch_norm")
+    first = lower(made, CORES["cortex-a72"], name="net").steps[0]
+    assert first.name == "conv"
+    assert first.nodes == ("conv", "batch_norm", "node_r")

@@ -84,6 +84,19 @@ def test_another_architecture_is_refused_with_a_way_out(
     assert "--on qemu" in e.value.remedy
 
 
+def test_an_older_cpu_is_refused_before_it_meets_an_illegal_instruction(
+    host: BundleFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    newer = dataclasses.replace(host.manifest.target, mtriple="x86_64-linux-gnu", mcpu="x86-64-v4")
+    bundle = BundleFolder(host.path, dataclasses.replace(host.manifest, target=newer))
+    older = dataclasses.replace(newer, mcpu="x86-64-v3")
+    monkeypatch.setattr("edgewright.deploy.runner.host_target", lambda: older)
+    with pytest.raises(UsageError, match="uses instructions of x86-64-v4") as caught:
+        open_runner(bundle, "host")
+    assert "--target host" in caught.value.remedy
+
+
 @pytest.mark.parametrize(
     ("on", "error", "message"),
     [
@@ -116,7 +129,6 @@ def test_a_missing_emulator_is_named_with_its_package(
 @dataclasses.dataclass
 class CrashingTransport:
     name: str = "qemu old"
-    real_time: bool = False
 
     def run(self, program: Path, arguments: object, *, timeout_seconds: float) -> Completed:
         return Completed(-4, "", "")

@@ -93,7 +93,7 @@ def test_the_same_model_gives_the_same_bytes(
     subprocess.run(
         [sys.executable, "-c", code, str(model), str(tmp_path / "other" / "bundle")],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONHASHSEED": "77", "HOME": str(tmp_path), "TZ": "Asia/Tokyo"},
+        env={**os.environ, "PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo"},
         check=True,
     )
     for path in sorted(bundle.path.rglob("*")):

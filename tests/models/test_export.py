@@ -190,11 +190,11 @@ class _Odd(nn.Module):
         self.scalar = nn.Parameter(torch.tensor(3.0))
         self.empty = nn.Parameter(torch.zeros(0, 4))
         self.turned = nn.Parameter(torch.arange(12.0).reshape(3, 4).T)
-        self.half = nn.Parameter(torch.ones(4, dtype=torch.float16))
+        self.short = nn.Parameter(torch.ones(4, dtype=torch.float16))
 
     def forward(self, x: Tensor) -> Tensor:
         joined = torch.cat((x * self.scalar, self.empty), dim=0)
-        return (joined @ self.turned).to(torch.float16).sum() + self.half
+        return (joined @ self.turned).to(torch.float16).sum() + self.short
 
 
 def test_weights_of_any_form(tmp_path: Path) -> None:

@@ -166,14 +166,16 @@ def test_building_leaves_torch_as_it_was() -> None:
 
 
 def test_unfilled_weights_are_of_the_layers_made_inside_only() -> None:
+    weight = torch.full((3, 3), 7.0)
     with unfilled_weights():
-        inside = nn.BatchNorm2d(3)
-        inside.weight.data.fill_(7.0)
-        nn.init.ones_(tensor=inside.weight)
-        nn.init.zeros_(inside.weight)
-    assert torch.equal(inside.weight.data, torch.full((3,), 7.0))
-    assert torch.equal(inside.running_mean, torch.zeros(3))  # type: ignore[arg-type]
-    assert torch.equal(nn.BatchNorm2d(3).weight.data, torch.ones(3))
+        state = torch.random.get_rng_state()
+        nn.Conv2d(3, 3, 3), nn.Linear(3, 3)
+        assert torch.equal(torch.random.get_rng_state(), state)
+        assert nn.init.kaiming_uniform_(weight) is weight
+        assert nn.init.uniform_(tensor=weight) is weight
+        assert torch.equal(nn.BatchNorm2d(3).running_var, torch.ones(3))  # type: ignore[arg-type]
+    assert torch.equal(weight, torch.full((3, 3), 7.0))
+    assert float(nn.init.uniform_(weight).max()) < 1
 
 
 def test_wide_linear_layers_are_calibrated_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

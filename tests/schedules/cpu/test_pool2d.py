@@ -121,6 +121,14 @@ def test_window_agrees_with_onnxruntime(case: str) -> None:
     assert_close(pooled(w, TARGETS[0], x), expected.astype(np.float64), 9)
 
 
+def test_tiles_that_differ_only_in_counted_padding_divide_by_their_own_counts() -> None:
+    # The second tap is outside the image for every column, and for the last one, which is there by
+    # ceil_mode, outside the padding too.
+    w = Pool2dWorkload("average", 1, 4, 1, 31, 1, 16, 1, 2, 1, 2, 0, 0, 0, 30, 1, 31, True)
+    x = image(w)
+    assert_close(pooled(w, TARGETS[0], x), references.pool2d(w, x), 2)
+
+
 def test_a_window_in_the_padding_is_finite() -> None:
     w = Pool2dWorkload("max", 1, 4, 1, 1, 2, 2, 1, 1, 1, 1, 0, 0, 1, 1)
     for kind in ("max", "average"):

@@ -145,6 +145,11 @@ OPERATORS: dict[str, Operator] = {
         lambda x: F.interpolate(x, (14, 22), mode="nearest"),
         (1, 3, 7, 11),
     ),
+    "resize_many": _map(
+        lambda x: op.image.resize2d(x, (15, 23), layout="NCHW", method="linear"),
+        lambda x: F.interpolate(x, (15, 23), mode="bilinear"),
+        (1, 17, 7, 11),
+    ),
     # Reductions.
     "sum_all": _reduce(lambda x: op.sum(x), torch.sum, (3, 37)),
     "sum_last": _reduce(lambda x: op.sum(x, 1), lambda x: x.sum(1), (3, 1000)),
@@ -200,6 +205,11 @@ OPERATORS: dict[str, Operator] = {
         lambda x: op.nn.avg_pool2d(x, (3, 3), (1, 1), (1, 1)),
         lambda x: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False),
         (1, 5, 13, 11),
+    ),
+    "avg_pool_many": _reduce(
+        lambda x: op.nn.avg_pool2d(x, (3, 3), (1, 1), (1, 1)),
+        lambda x: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False),
+        (1, 33, 13, 11),
     ),
     "depthwise": _reduce(
         lambda x, w: op.nn.conv2d(x, w, padding=(1, 1), groups=6),
