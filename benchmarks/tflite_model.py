@@ -34,7 +34,7 @@ class Unconvertible(ValueError):
     """The model holds an operator, or a form of one, that this file does not write."""
 
 
-def convert(model: onnx.ModelProto) -> bytes:
+def convert(model: onnx.ModelProto) -> bytearray:
     """The model as a LiteRT flatbuffer; its input and output are stored NHWC.
 
     Args:
@@ -78,7 +78,7 @@ class _Writer:
         self.fused: set[str] = set()
         self.flattened: dict[str, list[int]] = {}
 
-    def write(self) -> bytes:
+    def write(self) -> bytearray:
         inputs = [self.value(value.name) for value in self.graph.input]
         for node in self.graph.node:
             if node.output[0] not in self.fused:
@@ -97,7 +97,8 @@ class _Writer:
         size = sum(len(buffer.data or b"") for buffer in self.buffers)
         builder = flatbuffers.Builder(size + 2**20)
         builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        output: bytearray = builder.Output()
+        return output
 
     def value(self, name: str) -> int:
         """The tensor of an ONNX value, made when first asked for."""
@@ -121,7 +122,7 @@ class _Writer:
     def emit(
         self, code: str, inputs: Sequence[int], outputs: Sequence[int], kind: str, **options: Any
     ) -> None:
-        """Append an operator; ``kind`` names its options."""
+        """Append an operator; ``kind`` names its options, or is NONE."""
         number = getattr(schema.BuiltinOperator, code)
         self.operators.append(
             schema.OperatorT(
@@ -129,12 +130,12 @@ class _Writer:
                 [*inputs],
                 [*outputs],
                 getattr(schema.BuiltinOptions, kind),
-                getattr(schema, kind + "T")(**options),
+                None if kind == "NONE" else getattr(schema, kind + "T")(**options),
             )
         )
 
     def activated(self, output: str) -> tuple[str, int]:
-        """The value that an activation makes of ``output`` where it can be fused, and which it is."""
+        """What an activation that can be fused makes of ``output``, and which it is."""
         follower = self.followers.get(output)
         if follower is not None and self.readers[output] == 1:
             activation = self.activation(follower)
@@ -153,7 +154,7 @@ class _Writer:
         return 0
 
     def padded(self, node: onnx.NodeProto, window: _Window) -> tuple[int, int]:
-        """The input of a window operator and its padding; an operator PAD where neither kind fits."""
+        """Input and padding of a window operator, after a PAD where neither kind fits."""
         name = node.input[0]
         extents, results = self.shapes[name][2:], self.shapes[node.output[0]][2:]
         pads = [
@@ -162,14 +163,10 @@ class _Writer:
         ]
         if all(begin == 0 and end <= 0 for begin, end in pads):
             return self.value(name), _VALID
-        if all(
-            (begin, end) == (sum((begin, end)) // 2, -(-sum((begin, end)) // 2))
-            for begin, end in pads
-        ):
-            if all(
-                -(-e // s) == r for e, s, r in zip(extents, window.strides, results, strict=True)
-            ):
-                return self.value(name), _SAME
+        halves = all(begin == (begin + end) // 2 and begin <= end for begin, end in pads)
+        strided = [-(-e // s) for e, s in zip(extents, window.strides, strict=True)]
+        if halves and strided == results:
+            return self.value(name), _SAME
         if node.op_type == "MaxPool" and not self.activation(self.makers[name]):
             raise Unconvertible("a maximum over padding of values that may be negative")
         padded = f"{node.output[0]}/pad"
@@ -253,9 +250,6 @@ def _gemm(writer: _Writer, node: onnx.NodeProto, attributes: Mapping[str, Any]) 
 def _pool(writer: _Writer, node: onnx.NodeProto, attributes: Mapping[str, Any]) -> None:
     window = _Window(attributes, attributes["kernel_shape"])
     source, padding = writer.padded(node, window)
-    code = {"MaxPool": "MAX_POOL_2D", "AveragePool": "AVERAGE_POOL_2D"}[node.op_type]
-    if node.op_type == "AveragePool" and padding != _VALID:
-        raise Unconvertible("an average over padding")
     options = {
         "padding": padding,
         "strideH": window.strides[0],
@@ -263,7 +257,7 @@ def _pool(writer: _Writer, node: onnx.NodeProto, attributes: Mapping[str, Any]) 
         "filterHeight": window.kernel[0],
         "filterWidth": window.kernel[1],
     }
-    writer.emit(code, [source], [writer.value(node.output[0])], "Pool2DOptions", **options)
+    writer.emit("MAX_POOL_2D", [source], [writer.value(node.output[0])], "Pool2DOptions", **options)
 
 
 def _global_average(writer: _Writer, node: onnx.NodeProto, _: Mapping[str, Any]) -> None:
@@ -279,18 +273,13 @@ def _add(writer: _Writer, node: onnx.NodeProto, _: Mapping[str, Any]) -> None:
     writer.emit("ADD", inputs, [writer.value(output)], "AddOptions", **options)
 
 
-def _unary(writer: _Writer, node: onnx.NodeProto, _: Mapping[str, Any]) -> None:
-    activation = writer.activation(node)
-    code = {
-        schema.ActivationFunctionType.RELU: "RELU",
-        schema.ActivationFunctionType.RELU6: "RELU6",
-    }
-    if node.op_type != "Tanh" and not activation:
+def _activation(writer: _Writer, node: onnx.NodeProto, _: Mapping[str, Any]) -> None:
+    kinds = schema.ActivationFunctionType
+    code = {kinds.RELU: "RELU", kinds.RELU6: "RELU6"}.get(writer.activation(node))
+    if code is None:
         raise Unconvertible("a Clip other than to 0 and 6")
     inputs, outputs = [writer.value(node.input[0])], [writer.value(node.output[0])]
-    writer.emit(code.get(activation, "TANH"), inputs, outputs, "ReshapeOptions")
-    writer.operators[-1].builtinOptionsType = schema.BuiltinOptions.NONE
-    writer.operators[-1].builtinOptions = None
+    writer.emit(code, inputs, outputs, "NONE")
 
 
 def _concat(writer: _Writer, node: onnx.NodeProto, attributes: Mapping[str, Any]) -> None:
@@ -334,17 +323,15 @@ def _transpose(writer: _Writer, node: onnx.NodeProto, attributes: Mapping[str, A
 
 _RULES: dict[str, Callable[[_Writer, onnx.NodeProto, Mapping[str, Any]], None]] = {
     "Add": _add,
-    "AveragePool": _pool,
-    "Clip": _unary,
+    "Clip": _activation,
     "Concat": _concat,
     "Conv": _conv,
     "Flatten": _reshape,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_average,
     "MaxPool": _pool,
-    "Relu": _unary,
+    "Relu": _activation,
     "Reshape": _reshape,
     "Split": _split,
-    "Tanh": _unary,
     "Transpose": _transpose,
 }

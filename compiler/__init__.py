@@ -1,0 +1,1 @@
+"""Model to machine code: ONNX passes, lowering, memory plan, generated C, parity."""

@@ -106,7 +106,7 @@ def _build(kernels: Mapping[str, Any], target: Target) -> bytes:
 
 
 def _refuse_tvm_hooks(code: bytes) -> None:
-    """TVM's hooks are weak symbols: without TVM they are calls of address 0, so none may be left."""
+    """TVM's hooks are weak symbols: without TVM they call address 0, so none may be left."""
     found = re.search(rb"TVM(Backend|FFI)\w+", code)
     if found:
         raise UnsupportedModelError(

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import onnx
 from tvm import relax
-from tvm.ir import GenericConst
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
+from edgewright.compiler.read_relax import constant_array, is_constant
 from edgewright.schedules.workload import Activation
 from edgewright.spec.errors import UnsupportedModelError
 
@@ -95,7 +95,7 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
                 converted = super()._convert_operator(op_name, inputs, attrs, opset)
         except Exception as error:
             raise _ConversionError(op_name, node) from error
-        if isinstance(converted, GenericConst | relax.Tuple | relax.ShapeExpr):
+        if is_constant(converted) or isinstance(converted, relax.Tuple | relax.ShapeExpr):
             return converted
         converted = self.bb.normalize(converted)
         if not isinstance(converted.ty, relax.TensorType):
@@ -114,7 +114,7 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
 
 
 def _array(value: Any) -> Any:
-    return value.value.numpy() if isinstance(value, GenericConst) else None
+    return constant_array(value) if is_constant(value) else None
 
 
 def _activation(op_name: str, attrs: dict[str, Any]) -> Activation | None:

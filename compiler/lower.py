@@ -78,7 +78,7 @@ class Compiled:
     outputs: tuple[TensorSpec, ...]
     objects: dict[str, bytes]
     sources: dict[str, str]
-    weights: bytes
+    weights: bytes | bytearray
     steps: tuple[Step, ...]
     arena_bytes: int
     scratch_bytes: int
@@ -144,7 +144,7 @@ def lower(
         outputs=outputs,
         objects=objects,
         sources=sources,
-        weights=bytes(program.weights),
+        weights=program.weights,
         steps=tuple(steps),
         arena_bytes=plan.arena_bytes,
         scratch_bytes=plan.scratch_bytes,

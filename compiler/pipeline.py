@@ -14,8 +14,11 @@ def legalize_passes() -> list[Any]:
     """
     from tvm import relax
 
+    from edgewright.schedules.rules import legalize_map
+
     return [
-        relax.transform.LegalizeOps(skip_ops=["relax.reshape"]),
+        relax.backend.DispatchSortScan(),  # cumsum and cumprod are not lowered without it
+        relax.transform.LegalizeOps(legalize_map(), skip_ops=["relax.reshape"]),
         relax.transform.AnnotateTIROpPattern(),
         relax.transform.FoldConstant(),
         relax.transform.FuseOps(),

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from tvm import ir, relax
 
-from edgewright.compiler.relax_passes.fuse_epilogues import op_name
+from edgewright.compiler.read_relax import constant_array, is_constant, op_name
 from edgewright.compiler.tir_passes.split_phases import split_phases
 from edgewright.spec.errors import UnsupportedModelError
 from edgewright.spec.tensor import ITEM_BYTES
@@ -133,19 +134,20 @@ class _Reader:
             return tuple(self.value(item) for item in expr.fields)
         if isinstance(expr, relax.TupleGetItem):
             return self.value(expr.tuple_value)[expr.index]
-        if isinstance(expr, ir.GenericConst):
+        if is_constant(expr):
             return self.constant(expr)
         return self.tensors[expr]
 
     def constant(self, expr: Any) -> Tensor:
         """Equal constants share their bytes."""
-        array = expr.value.numpy()
-        key = hashlib.sha256(array.tobytes()).digest()
+        array = constant_array(expr)
+        content = array.reshape(-1).view(np.uint8).data
+        key = hashlib.sha256(content).digest()
         if key not in self.constants:
             weights = self.program.weights
             weights.extend(bytes(-len(weights) % ALIGNMENT_BYTES))
             self.constants[key] = Tensor("weight", len(weights), array.nbytes)
-            weights.extend(array.tobytes())
+            weights.extend(content)
         return self.constants[key]
 
     def launch(self, var: Any, call: Any) -> Any:

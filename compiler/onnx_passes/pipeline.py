@@ -32,7 +32,6 @@ from edgewright.compiler.onnx_passes.rewrite_one_hot import RewriteOneHot
 from edgewright.compiler.onnx_passes.rewrite_sum import RewriteSum
 from edgewright.compiler.onnx_passes.rewrite_swish import RewriteSwish
 from edgewright.compiler.onnx_passes.shape_constants import ShapeConstants
-from edgewright.compiler.onnx_passes.sort_top_k import SortTopK
 from edgewright.compiler.onnx_passes.upgrade_opset import UpgradeOpset
 
 __all__ = ["PASSES", "Phase", "prepare", "rewrite"]
@@ -78,7 +77,6 @@ def rewrite_operators() -> list[ir.passes.PassBase]:
         RewriteOneHot(),
         RewriteSum(),
         RewriteEmptyReductions(),
-        SortTopK(),
         ShapeConstants(),
         DropIdentity(),
     ]

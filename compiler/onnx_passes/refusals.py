@@ -39,6 +39,10 @@ def _is_float(value: ir.Value | None) -> bool:
     return value is not None and value.dtype is not None and value.dtype.is_floating_point()
 
 
+def _sorting(_node: ir.Node) -> str | None:
+    return "it sorts, which TVM leaves to its own runtime, and a bundle carries none"
+
+
 def _float32_only(node: ir.Node) -> str | None:
     if node.inputs[0] is not None and node.inputs[0].dtype != ir.DataType.FLOAT:
         return f"its input is {node.inputs[0].dtype}, and only FLOAT is supported"
@@ -231,4 +235,5 @@ RULES: dict[str, Rule] = {
     "RoiAlign": _roi_align,
     "Selu": _float32_only,
     "ThresholdedRelu": _float32_only,
+    "TopK": _sorting,
 }

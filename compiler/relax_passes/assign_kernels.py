@@ -12,12 +12,8 @@ from tvm import ir, relax
 from edgewright.compiler.import_model import ImportedModel
 from edgewright.compiler.kernel_use import KernelUse
 from edgewright.compiler.program import SCRATCH_ATTR
-from edgewright.compiler.relax_passes.fuse_epilogues import (
-    Fused,
-    fuse_epilogues,
-    op_name,
-    shape_of,
-)
+from edgewright.compiler.read_relax import constant_array, op_name, shape_of
+from edgewright.compiler.relax_passes.fuse_epilogues import Fused, fuse_epilogues
 from edgewright.compiler.relax_passes.read_workload import (
     conv2d_workload,
     dense_workload,
@@ -189,7 +185,7 @@ class _Assignment:
         if kernel is None:
             return False
         args = [self.tensors.plain(source) if plain_input else self.tensors.blocked(source)]
-        weights = chain.call.args[1].value.numpy()
+        weights = constant_array(chain.call.args[1])
         args += self.packed(kernel, weights, chain)
         if chain.residual is not None:
             args.append(self.tensors.blocked(chain.residual))
@@ -208,7 +204,7 @@ class _Assignment:
         if chosen.kernel is None:
             return False
         args = [self.tensors.plain(chain.call.args[0])]
-        args += self.packed(chosen.kernel, chain.call.args[1].value.numpy().T, chain)
+        args += self.packed(chosen.kernel, constant_array(chain.call.args[1]).T, chain)
         if chain.residual is not None:
             args.append(self.tensors.plain(chain.residual))
         result = self.call_kernel(chosen.kernel, args, (workload.rows, workload.out_features))

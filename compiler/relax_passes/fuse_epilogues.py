@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tvm import ir, relax
+from tvm import relax
 
+from edgewright.compiler.read_relax import constant_array, is_constant, op_name, shape_of
 from edgewright.schedules.workload import Activation, Epilogue
 
-__all__ = ["Fused", "fuse_epilogues", "op_name", "shape_of"]
+__all__ = ["Fused", "fuse_epilogues"]
 
 _ANCHORS = ("relax.nn.conv2d", "relax.matmul")
 
@@ -42,16 +43,6 @@ class Fused:
     def epilogue(self) -> Epilogue:
         """What the kernel does behind the anchor."""
         return Epilogue(self.bias is not None, self.residual is not None, self.activation)
-
-
-def op_name(call: Any) -> str:
-    """The name of a called Relax operator, or an empty string."""
-    return call.op.name if isinstance(call, ir.Call) and isinstance(call.op, ir.Op) else ""
-
-
-def shape_of(expr: Any) -> tuple[int, ...]:
-    """Static shape of a tensor expression."""
-    return tuple(int(extent) for extent in expr.ty.shape)
 
 
 def fuse_epilogues(
@@ -87,7 +78,7 @@ def fuse_epilogues(
     taken: set[Any] = set()
     chains: dict[Any, Fused] = {}
     for binding in bindings:
-        if op_name(binding.value) not in _ANCHORS or not _constant(binding.value.args[1]):
+        if op_name(binding.value) not in _ANCHORS or not is_constant(binding.value.args[1]):
             continue
         chain = Fused(binding.value, binding.var, members=[binding.var])
         while _extend(chain, value_of, users, uses, composite, taken):
@@ -110,11 +101,11 @@ def _extend(
     if chain.activation is not None:
         return False
     for result, (activation, source, members) in composite.items():
-        if source.same_as(last) and not taken & set(members):
-            if uses[last] == sum(m in members for m in users.get(last, ())):
-                chain.activation, chain.output = activation, result
-                chain.members += members
-                return True
+        inside = sum(user in members for user in users.get(last, ()))
+        if source.same_as(last) and not taken & set(members) and uses[last] == inside:
+            chain.activation, chain.output = activation, result
+            chain.members += members
+            return True
     if uses[last] != 1 or len(users.get(last, ())) != 1:
         return False
     user = users[last][0]
@@ -126,15 +117,14 @@ def _extend(
         shift = _channel_vector(other, chain.call)
         if shift is not None:
             chain.bias = shift if chain.bias is None else chain.bias + shift
-        elif not _constant(other) and shape_of(other) == shape_of(last):
+        elif not is_constant(other) and shape_of(other) == shape_of(last):
             chain.residual = other
         else:
             return False
     else:
-        activation = _simple_activation(call)
-        if activation is None:
+        chain.activation = _simple_activation(call)
+        if chain.activation is None:
             return False
-        chain.activation = activation
     chain.members.append(user)
     chain.output = user
     return True
@@ -151,15 +141,11 @@ def _variables(value: Any) -> list[Any]:
     return found
 
 
-def _constant(expr: Any) -> bool:
-    return isinstance(expr, ir.GenericConst)
-
-
 def _channel_vector(expr: Any, anchor: Any) -> npt.NDArray[np.float32] | None:
     """A constant with one float32 value for each output channel (or one for all), flat."""
-    if not _constant(expr):
+    if not is_constant(expr):
         return None
-    array = expr.value.numpy()
+    array = constant_array(expr)
     is_conv = op_name(anchor) == "relax.nn.conv2d"
     channels = shape_of(anchor.args[1])[0 if is_conv else 1]
     expected = (channels, 1, 1) if is_conv else (channels,)
@@ -196,10 +182,9 @@ def _composites(
         if op_name(call) != "relax.multiply":
             continue
         for gate, source in ((call.args[0], call.args[1]), (call.args[1], call.args[0])):
-            inner = value_of.get(gate) if isinstance(gate, relax.Var) else None
-            if inner is not None and op_name(inner) == "relax.sigmoid":
-                if inner.args[0].same_as(source):
-                    found[result] = (Activation("silu"), source, [gate, result])
+            inner: Any = value_of.get(gate) if isinstance(gate, relax.Var) else None
+            if op_name(inner) == "relax.sigmoid" and inner.args[0].same_as(source):
+                found[result] = (Activation("silu"), source, [gate, result])
     return found
 
 

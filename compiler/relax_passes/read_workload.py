@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgewright.compiler.relax_passes.fuse_epilogues import Fused, op_name, shape_of
+from edgewright.compiler.read_relax import op_name, shape_of
+from edgewright.compiler.relax_passes.fuse_epilogues import Fused
 from edgewright.schedules.workload import Conv2dWorkload, DenseWorkload, Pool2dWorkload
 
 __all__ = ["conv2d_workload", "dense_workload", "pool2d_workload"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from tvm import ir, relax
 
-from edgewright.compiler.relax_passes.fuse_epilogues import shape_of
+from edgewright.compiler.read_relax import constant_array, is_constant, shape_of
 from edgewright.schedules.cpu.layout import from_blocked, pack_channels, to_blocked
 from edgewright.schedules.kernel import Kernel
 from edgewright.spec.target import Target
@@ -27,6 +28,7 @@ _FINITE = frozenset(
 _ELEMENTWISE = _FINITE | {"relax.divide", "relax.exp", "relax.sqrt", "relax.rsqrt", "relax.log"}
 
 _CallKernel = Callable[[Kernel, list[Any], tuple[int, ...]], Any]
+_Shape4 = tuple[int, int, int, int]
 
 
 class TrackedTensors:
@@ -48,7 +50,7 @@ class TrackedTensors:
         #: The functions that the importer made, by their old names.
         self.functions: dict[Any, Any] = {}
         self._plain: dict[Any, Any] = {}
-        self._blocked: dict[Any, tuple[Any, tuple[int, ...]]] = {}
+        self._blocked: dict[Any, tuple[Any, _Shape4]] = {}
 
     def blocked_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """``(N, C, H, W)`` to ``(N, ceil(C / lanes), H, W, lanes)``."""
@@ -61,7 +63,7 @@ class TrackedTensors:
 
     def put_blocked(self, old: Any, new: Any, shape: tuple[int, ...]) -> None:
         """Note the blocked value of a variable of plain shape ``(N, C, H, W)``."""
-        self._blocked[old] = (new, shape)
+        self._blocked[old] = (new, _four(shape))
 
     def alias(self, old: Any, source: Any) -> None:
         """Note that two variables are the same tensor."""
@@ -90,7 +92,7 @@ class TrackedTensors:
     def blocked(self, old: Any) -> Any:
         """The tensor, of plain shape ``(N, C, H, W)``, in the blocked layout."""
         if old not in self._blocked:
-            shape = shape_of(old)
+            shape = _four(shape_of(old))
             blocked = self.blocked_shape(shape)
             if shape[2:] == (1, 1) and shape[1] % self.lanes == 0:
                 value = self.bb.emit(relax.op.reshape(self.plain(old), blocked))
@@ -104,7 +106,7 @@ class TrackedTensors:
         self, old: Any, value: Any, shape: tuple[int, ...], new_shape: tuple[int, ...]
     ) -> None:
         """Note a blocked value of plain shape ``shape`` that the model sees as ``new_shape``."""
-        self._blocked[old] = (value, shape)
+        self._blocked[old] = (value, _four(shape))
         plain = self.plain(old)
         del self._blocked[old]
         self._plain[old] = self.bb.emit(relax.op.reshape(plain, new_shape))
@@ -149,14 +151,13 @@ class TrackedTensors:
             if isinstance(arg, relax.Var):
                 if len(shape_of(arg)) != 4 or shape_of(arg)[1] != shape[1]:
                     return None
-            elif isinstance(arg, ir.GenericConst):
-                if not self._blockable(arg.value.numpy(), shape):
-                    return None
+            elif is_constant(arg) and not self._blockable(constant_array(arg), shape):
+                return None
         for arg in call.args:
             if isinstance(arg, relax.Var):
                 operands.append(self.blocked(arg))
-            elif isinstance(arg, ir.GenericConst):
-                operands.append(self._block_constant(arg.value.numpy(), shape))
+            elif is_constant(arg):
+                operands.append(self._block_constant(constant_array(arg), shape))
             else:
                 operands.append(arg)
         return operands
@@ -166,10 +167,17 @@ class TrackedTensors:
         if array.size == 1:
             return True
         aligned = (1,) * (4 - array.ndim) + array.shape
-        return array.dtype == "float32" and array.ndim <= 4 and aligned == (1, shape[1], 1, 1)
+        return (
+            bool(array.dtype == np.float32) and array.ndim <= 4 and aligned == (1, shape[1], 1, 1)
+        )
 
     def _block_constant(self, array: Any, shape: tuple[int, ...]) -> Any:
         if array.size == 1:
             return relax.const(array.reshape(()), str(array.dtype))
         packed = pack_channels(array, self.lanes)
         return relax.const(packed.reshape(1, -1, 1, 1, self.lanes), "float32")
+
+
+def _four(shape: tuple[int, ...]) -> _Shape4:
+    batch, channels, height, width = shape
+    return batch, channels, height, width

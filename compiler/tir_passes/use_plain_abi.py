@@ -13,7 +13,7 @@ __all__ = ["UsePlainAbi"]
 _DEVICE_CPU = 1
 
 
-def UsePlainAbi() -> Any:  # noqa: N802, a pass is named like a class, as all of TVM's are
+def UsePlainAbi() -> Any:
     """Replace ``MakePackedAPI``: pointers and a range of tasks in, a status out.
 
     Before::
@@ -66,6 +66,7 @@ def _with_task_range(body: Any, begin: Any, end: Any) -> Any:
         return tirx.SeqStmt([_with_task_range(statement, begin, end) for statement in body.seq])
     if isinstance(body, tirx.For) and body.kind == tirx.ForKind.PARALLEL:
         task = tirx.Var("task", "int32")
-        bound = tirx.SeqStmt([tirx.Bind(body.loop_var, task + begin), body.body])
+        number = tirx.Cast(str(body.loop_var.ty.dtype), task + begin)
+        bound = tirx.SeqStmt([tirx.Bind(body.loop_var, number), body.body])
         return tirx.For(task, 0, end - begin, tirx.ForKind.SERIAL, bound)
     return body

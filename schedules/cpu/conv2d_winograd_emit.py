@@ -297,7 +297,24 @@ class WinogradEmitter:
         vectors: Sequence[Any] = ()
         if self.simd.by_lane:
             vectors = [mk.load(scratch, (source + i * lanes,), lanes) for i in range(tile.columns)]
+        import os
+
+        D = int(os.environ.get("PFD", "0"))
         for u in range(count):
+            if D:
+                for t in range(blocks):
+                    builder.evaluate(
+                        tirx.call_llvm_intrin(
+                            "void",
+                            "llvm.prefetch",
+                            tirx.address_of(
+                                self.buffers.weights[at + (u * blocks + t) * lanes + D // 4]
+                            ),
+                            0,
+                            3,
+                            1,
+                        )
+                    )
             row = [
                 mk.load(self.buffers.weights, (at + (u * blocks + t) * lanes,), lanes)
                 for t in range(blocks)

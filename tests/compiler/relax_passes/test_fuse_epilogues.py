@@ -10,7 +10,8 @@ import pytest
 from tvm import relax
 
 from edgewright.compiler.import_model import import_model
-from edgewright.compiler.relax_passes.fuse_epilogues import Fused, fuse_epilogues, op_name
+from edgewright.compiler.read_relax import op_name
+from edgewright.compiler.relax_passes.fuse_epilogues import Fused, fuse_epilogues
 from edgewright.schedules.workload import Activation
 from tests.compiler.graphs import Array, model, node, weights
 

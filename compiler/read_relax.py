@@ -1,0 +1,32 @@
+"""Read Relax expressions: what is called, of which shape, with which constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm import ir
+
+__all__ = ["constant_array", "is_constant", "op_name", "shape_of"]
+
+
+def op_name(call: Any) -> str:
+    """The name of a called Relax operator, or an empty string."""
+    return call.op.name if isinstance(call, ir.Call) and isinstance(call.op, ir.Op) else ""
+
+
+def shape_of(expr: Any) -> tuple[int, ...]:
+    """Static shape of a tensor expression."""
+    return tuple(int(extent) for extent in expr.ty.shape)
+
+
+def is_constant(expr: Any) -> bool:
+    """Whether an expression is a constant tensor."""
+    return isinstance(expr, ir.GenericConst)
+
+
+def constant_array(expr: Any) -> npt.NDArray[Any]:
+    """The values of a constant tensor; shares its memory, so it may only be read."""
+    array: npt.NDArray[Any] = np.from_dlpack(expr.value)
+    return array
