@@ -14,11 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-__all__ = ["ENGINES", "Engine", "Files", "Infer"]
+__all__ = ["ENGINES", "OURS", "REFERENCE", "Engine", "Files", "Infer"]
+
+OURS = "edgewright"
+#: Every other engine is checked against it.
+REFERENCE = "onnxruntime"
 
 #: Runs one inference: float32[1, C, H, W] to float32[1, classes].
 Infer = Callable[[np.ndarray], np.ndarray]
@@ -166,10 +169,11 @@ def _convert_mnn(files: Files) -> None:
     # pip and reports every conversion to its makers over the network.
     import _tools
 
-    _tools.mnnconvert(
-        ["mnnconvert", "-f", "ONNX", "--modelFile", str(files.model)]
-        + ["--MNNModel", str(files.work / "model.mnn"), "--bizCode", "peers"]
+    source, target = (
+        ["--modelFile", str(files.model)],
+        ["--MNNModel", str(files.work / "model.mnn")],
     )
+    _tools.mnnconvert(["mnnconvert", "-f", "ONNX", *source, *target, "--bizCode", "peers"])
 
 
 def _load_mnn(files: Files, threads: int) -> Infer:
@@ -221,8 +225,8 @@ def _load_litert(files: Files, threads: int) -> Infer:
 
 
 ENGINES = {
-    "edgewright": Engine((), "threads=N", _nothing, _load_edgewright),
-    "onnxruntime": Engine(
+    OURS: Engine((), "threads=N", _nothing, _load_edgewright),
+    REFERENCE: Engine(
         ("onnxruntime",), "CPU provider, intra_op_num_threads=N", _nothing, _load_onnxruntime
     ),
     "openvino": Engine(

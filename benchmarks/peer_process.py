@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import tempfile
@@ -80,10 +81,8 @@ class Process:
         assert self.process.stdin is not None and self.process.stdout is not None
         if kind is not None:
             self.process.kill()
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()  # ends the worker's loop
-        except BrokenPipeError:
-            pass
         self.process.wait()
         self.process.stdout.close()
         self.printed.close()

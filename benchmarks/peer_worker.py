@@ -20,6 +20,9 @@ from typing import Any, TextIO
 import numpy as np
 from peer_engines import ENGINES, Files, Infer
 
+#: Threads of the engine that had its turn before may spin for a while.
+SETTLE_SECONDS = 0.02
+
 
 class Worker:
     """An engine, and the network it holds."""
@@ -55,21 +58,24 @@ class Worker:
         np.save(output, np.asarray(logits, dtype=np.float32))
         return seconds
 
-    def measure(self, seconds: float, least: int) -> list[float]:
-        """Milliseconds of each inference of one turn: so many seconds, and at least so many.
+    def measure(self, seconds: float) -> list[tuple[float, float]]:
+        """Wall and CPU milliseconds of each inference of one turn, which lasts so long.
 
         One more goes before them: it fills the caches and wakes the threads that the others' turns
         put to rest.
         """
         assert self.infer is not None
         infer, x = self.infer, self.x
+        time.sleep(SETTLE_SECONDS)
         infer(x)
-        samples: list[float] = []
+        samples: list[tuple[float, float]] = []
         begin = time.perf_counter_ns()
-        while len(samples) < least or time.perf_counter_ns() - begin < seconds * 1e9:
+        while not samples or time.perf_counter_ns() - begin < seconds * 1e9:
+            cpu = time.process_time_ns()
             start = time.perf_counter_ns()
             infer(x)
-            samples.append((time.perf_counter_ns() - start) / 1e6)
+            wall = time.perf_counter_ns() - start
+            samples.append((wall / 1e6, (time.process_time_ns() - cpu) / 1e6))
         return samples
 
 

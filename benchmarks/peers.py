@@ -23,19 +23,18 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import geometric_mean, median
 from typing import Any
 
 import numpy as np
-from peer_engines import ENGINES
+from peer_engines import ENGINES, OURS, REFERENCE
 from peer_process import Process, ProcessFailure
+from peer_report import Comparison, Sample, result_table, scaling_table, summarize
 from rich.console import Console
-from rich.table import Table
 
 import edgewright
 from edgewright.deploy.benchmark import conditions
+from edgewright.models.registry import list_models
 
 NETWORKS = (
     "resnet18",
@@ -47,7 +46,6 @@ NETWORKS = (
     "googlenet",
     "vgg16",
 )
-OURS, REFERENCE = "edgewright", "onnxruntime"
 #: An engine whose logits differ from onnxruntime's by more, as a share of the largest, is not
 #: timed: it computes something else. MNN's fast convolutions alone come to 1e-4.
 MAX_ERROR = 1e-3
@@ -57,52 +55,6 @@ SEED = 7
 
 #: An engine and its number of threads.
 Contender = tuple[str, int]
-
-
-@dataclass(frozen=True)
-class Latency:
-    """One engine on one network.
-
-    Attributes:
-        engine: its name.
-        threads: threads it used.
-        median_ms: median over all inferences.
-        min_ms: the fastest.
-        repeats: inferences that count.
-        ratio: its median over Edgewright's with as many threads, in the median round; above 1 it is
-            slower than Edgewright.
-        error: largest difference from onnxruntime's logits, as a share of the largest logit.
-        first_seconds: from nothing to the first logits; conversion not included.
-    """
-
-    engine: str
-    threads: int
-    median_ms: float
-    min_ms: float
-    repeats: int
-    ratio: float
-    error: float
-    first_seconds: float
-
-
-@dataclass
-class Comparison:
-    """All engines on one network.
-
-    Attributes:
-        network: its name.
-        latencies: those that were timed.
-        failures: what went wrong, by engine.
-    """
-
-    network: str
-    latencies: list[Latency]
-    failures: dict[str, str]
-
-    def best_peer(self, threads: int) -> Latency | None:
-        """The fastest engine that is not ours, by ratio."""
-        peers = [t for t in self.latencies if t.threads == threads and t.engine != OURS]
-        return min(peers, key=lambda latency: latency.ratio, default=None)
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -121,15 +73,20 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, default=None, help="write the results to this file")
     parsed = parser.parse_args(argv)
-    parsed.engines = [OURS, REFERENCE, *_listed(parsed.engines)]
-    parsed.engines = list(dict.fromkeys(parsed.engines))
+    parsed.engines = list(dict.fromkeys([REFERENCE, OURS, *_listed(parsed.engines)]))
     for engine in parsed.engines:
         if engine not in ENGINES:
             parser.error(f"unknown engine '{engine}'; there are {', '.join(ENGINES)}")
+    known = [entry.name for entry in list_models()]
     threads = _listed(parsed.threads)
     if not threads or not all(count.isdigit() and int(count) for count in threads):
         parser.error(f"--threads is '{parsed.threads}'; it lists numbers of at least 1: 1,2")
     parsed.threads = sorted({int(count) for count in threads})
+    if parsed.json is not None and not parsed.json.resolve().parent.is_dir():
+        parser.error(f"--json is '{parsed.json}', in a folder that does not exist")
+    for network in parsed.networks:
+        if network not in known and not (network.endswith(".onnx") and Path(network).is_file()):
+            parser.error(f"'{network}' is no .onnx file and none of {', '.join(known)}")
     if parsed.rounds < 1:
         parser.error(f"--rounds is {parsed.rounds}; at least 1 is needed")
     return parsed
@@ -167,7 +124,10 @@ def _interpreter(engine: str, python: str) -> str:
 
 @contextmanager
 def prepared_network(network: str) -> Iterator[tuple[str, dict[str, str], tuple[int, ...]]]:
-    """The network's name, its files (see ``peer_engines.Files``), and its input's shape."""
+    """The network's name, its input's shape, and its files.
+
+    Those are ``peer_engines.Files`` by name, the input, and onnxruntime's logits.
+    """
     import onnx_ir
 
     from edgewright.compiler.onnx_passes import load_model, prepare
@@ -187,6 +147,8 @@ def prepared_network(network: str) -> Iterator[tuple[str, dict[str, str], tuple[
             "prepared": str(folder / "prepared.onnx"),
             "bundle": str(bundle.path),
             "work": name,
+            "input": str(folder / "input.npy"),
+            "reference": str(folder / "reference.npy"),
         }
         yield model.stem, files, tuple(bundle.manifest.inputs[0].shape)
 
@@ -194,41 +156,51 @@ def prepared_network(network: str) -> Iterator[tuple[str, dict[str, str], tuple[
 def compare(network: str, options: argparse.Namespace, engines: Sequence[str]) -> Comparison:
     """Convert, check and time one network."""
     with prepared_network(network) as (name, files, shape), ExitStack() as stack:
-        source = Path(files["work"]) / "input.npy"
-        np.save(source, np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32))
+        np.save(files["input"], np.random.default_rng(SEED).standard_normal(shape, dtype="float32"))
         failures: dict[str, str] = {}
         contenders: dict[Contender, Process] = {}
         facts: dict[Contender, tuple[float, float]] = {}
-        reference: np.ndarray | None = None
-        for engine in sorted(engines, key=lambda engine: engine != REFERENCE):
-            own = {**files, "work": str(Path(files["work"]) / engine)}
-            Path(own["work"]).mkdir()
-            for count in options.threads:
-                try:
-                    process = stack.enter_context(
-                        Process(engine, _interpreter(engine, options.python))
-                    )
-                    if count == options.threads[0]:
-                        process.call("convert", files=own)
-                    output = Path(own["work"]) / f"output{count}.npy"
-                    first = process.call(
-                        "load", files=own, threads=count, source=str(source), output=str(output)
-                    )
-                    logits = np.load(output)
-                    if reference is None:
-                        reference = logits
-                    error = relative_error(logits, reference)
-                    if not error <= MAX_ERROR:
-                        raise ProcessFailure(f"its numbers are wrong: error {error:.1e}")
-                except ProcessFailure as failure:
-                    failures[engine] = str(failure)
-                    break
-                contenders[engine, count] = process
-                facts[engine, count] = (error, first)
-        for contender in [key for key in contenders if key[0] in failures]:
-            del contenders[contender]
-        rounds = take_turns(contenders, options.rounds)
-    return Comparison(name, summarize(rounds, facts), failures)
+        for engine in engines:
+            opened: dict[Contender, Process] = {}
+            try:
+                for count in options.threads:
+                    process = Process(engine, _interpreter(engine, options.python))
+                    opened[engine, count] = stack.enter_context(process)
+                    facts[engine, count] = open_network(process, files, count, len(opened) == 1)
+                contenders |= opened
+            except ProcessFailure as failure:
+                failures[engine] = str(failure)
+        return Comparison(name, summarize(take_turns(contenders, options.rounds), facts), failures)
+
+
+def open_network(
+    process: Process, files: dict[str, str], threads: int, convert: bool
+) -> tuple[float, float]:
+    """Convert the network if asked to, open it, and check its logits against onnxruntime's.
+
+    Returns:
+        The error, as :func:`relative_error` has it, and seconds from nothing to the first logits.
+
+    Raises:
+        ProcessFailure: the engine fails, or its error is above :data:`MAX_ERROR`.
+    """
+    paths = {name: path for name, path in files.items() if name not in ("input", "reference")}
+    paths["work"] = f"{files['work']}/{process.engine}"
+    if convert:
+        Path(paths["work"]).mkdir()
+        process.call("convert", files=paths)
+    output = Path(paths["work"]) / f"logits{threads}.npy"
+    first = process.call(
+        "load", files=paths, threads=threads, source=files["input"], output=str(output)
+    )
+    reference = Path(files["reference"])
+    if not reference.exists():  # onnxruntime comes first
+        output.rename(reference)
+        return 0.0, first
+    error = relative_error(np.load(output), np.load(reference))
+    if not error <= MAX_ERROR:
+        raise ProcessFailure(f"its numbers are wrong: error {error:.1e}, at most {MAX_ERROR:.0e}")
+    return error, first
 
 
 def relative_error(actual: np.ndarray, reference: np.ndarray) -> float:
@@ -239,79 +211,17 @@ def relative_error(actual: np.ndarray, reference: np.ndarray) -> float:
     return float(np.abs(actual.reshape(reference.shape) - reference).max()) / largest
 
 
-def take_turns(contenders: dict[Contender, Process], rounds: int) -> dict[Contender, list[Any]]:
-    """Milliseconds of each inference, by contender and round."""
-    samples: dict[Contender, list[Any]] = {key: [] for key in contenders}
+def take_turns(
+    contenders: dict[Contender, Process], rounds: int
+) -> dict[Contender, list[list[Sample]]]:
+    """The inferences of each round, by contender."""
+    samples: dict[Contender, list[list[Sample]]] = {key: [] for key in contenders}
     order = list(contenders)
     for _ in range(rounds):
         for key in order:
-            samples[key].append(contenders[key].call("measure", seconds=TURN_SECONDS, least=1))
+            samples[key].append(contenders[key].call("measure", seconds=TURN_SECONDS))
         order.reverse()
     return samples
-
-
-def summarize(
-    rounds: dict[Contender, list[list[float]]], facts: dict[Contender, tuple[float, float]]
-) -> list[Latency]:
-    """Latencies of all contenders; see :class:`Latency` for the ratio."""
-    latencies = []
-    for (engine, threads), turns in rounds.items():
-        ours = rounds.get((OURS, threads))
-        ratio = math.nan
-        if ours is not None:
-            ratio = median(median(t) / median(o) for t, o in zip(turns, ours, strict=True))
-        samples = [sample for turn in turns for sample in turn]
-        error, first = facts[engine, threads]
-        latencies.append(
-            Latency(
-                engine, threads, median(samples), min(samples), len(samples), ratio, error, first
-            )
-        )
-    return latencies
-
-
-def result_table(comparisons: Sequence[Comparison], engines: Sequence[str], threads: int) -> Table:
-    """Median milliseconds and, in brackets, how many times slower than Edgewright."""
-    table = Table(title=f"{threads} thread{'s'[: threads > 1]}: median ms (times Edgewright's)")
-    table.add_column("network")
-    for engine in engines:
-        table.add_column(engine, justify="right")
-    table.add_column("best peer", justify="right")
-    ratios: dict[str, list[float]] = {engine: [] for engine in [*engines, "best"]}
-    for comparison in comparisons:
-        found = {t.engine: t for t in comparison.latencies if t.threads == threads}
-        cells = []
-        for engine in engines:
-            latency = found.get(engine)
-            if latency is None:
-                cells.append("failed" if engine in comparison.failures else "")
-            else:
-                ratios[engine].append(latency.ratio)
-                ratio = "" if engine == OURS else f" ({latency.ratio:.2f})"
-                cells.append(f"{latency.median_ms:.2f}{ratio}")
-        best = comparison.best_peer(threads)
-        if best is not None:
-            ratios["best"].append(best.ratio)
-        table.add_row(comparison.network, *cells, f"{best.engine} {best.ratio:.2f}" if best else "")
-    means = [
-        f"{geometric_mean(ratios[e]):.2f}" if ratios[e] and not math.isnan(sum(ratios[e])) else ""
-        for e in [*engines, "best"]
-    ]
-    table.add_section()
-    table.add_row("geometric mean", *means)
-    return table
-
-
-def scaling_table(comparisons: Sequence[Comparison], engines: Sequence[str]) -> Table:
-    """How many times faster each engine is with all its threads than with the fewest."""
-    table = Table("network", *engines, title="Times faster with the most threads than the fewest")
-    for comparison in comparisons:
-        cells = []
-        for engine in engines:
-            times = {t.threads: t.median_ms for t in comparison.latencies if t.engine == engine}
-            cells.append(f"{times[min(times)] / times[max(times)]:.2f}" if len(times) > 1 else "")
-        table.add_row(comparison.network, *cells)
-    return table
 
 
 def report(
@@ -339,23 +249,24 @@ def report(
         },
         "missing": missing,
         "networks": [
-            dataclasses.asdict(comparison) | {"best_peer": _best(comparison, options.threads)}
+            dataclasses.asdict(comparison)
+            | {"best_peer": {str(n): comparison.best_peer(n) for n in options.threads}}
             for comparison in comparisons
         ],
     }
 
 
-def _best(comparison: Comparison, threads: Sequence[int]) -> dict[str, Any]:
-    best = {count: comparison.best_peer(count) for count in threads}
-    return {
-        str(n): {"engine": peer.engine, "ratio": peer.ratio} for n, peer in best.items() if peer
-    }
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Replace the file, by a whole one."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(content, indent=2) + "\n")
+    part.replace(path)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the comparison; the exit status is the module's."""
     options = arguments(argv)
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=140)
     versions, missing = find_engines(options.engines, options.python, console)
     if REFERENCE in missing:
         console.print(f"[red]{REFERENCE} checks all the others and is needed.[/]")
@@ -371,14 +282,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for engine, failure in comparisons[-1].failures.items():
             console.print(f"[red]{engine} failed on {network}[/]: {failure}", soft_wrap=True)
         if options.json is not None:  # after each network: a long run that is ended loses nothing
-            text = json.dumps(report(options, versions, missing, comparisons), indent=2)
-            part = options.json.with_name(f".{options.json.name}.part")
-            part.write_text(text + "\n")
-            part.replace(options.json)
+            write_json(options.json, report(options, versions, missing, comparisons))
     for count in options.threads:
         console.print(result_table(comparisons, list(versions), count))
     if len(options.threads) > 1:
-        console.print(scaling_table(comparisons, list(versions)))
+        console.print(scaling_table(comparisons, list(versions), options.threads))
     return int(any(comparison.failures for comparison in comparisons))
 
 

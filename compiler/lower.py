@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgewright.compiler.kernel_use import KernelUse
 from edgewright.compiler.options import Options
 from edgewright.spec.errors import UsageError
-from edgewright.spec.progress import Progress, silent
+from edgewright.spec.progress import Progress, StageClock, silent
 from edgewright.spec.target import Target
 from edgewright.spec.tensor import TensorSpec
 
@@ -115,7 +113,7 @@ def lower(
     from edgewright.compiler.relax_passes.assign_kernels import assign_kernels
 
     options = options or Options()
-    clock = _Clock(progress)
+    clock = StageClock(progress)
     with clock.stage("import"):
         check_target(target)
         imported = import_model(model)
@@ -151,22 +149,6 @@ def lower(
         peak_live_bytes=plan.peak_live_bytes,
         stage_seconds=clock.seconds,
     )
-
-
-class _Clock:
-    """Times the stages and tells the caller of each."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        self.progress(name, 0.0)
-        yield
-        self.seconds[name] = time.perf_counter() - start
-        self.progress(name, 1.0)
 
 
 def _limits(options: Options) -> Any:

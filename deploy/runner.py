@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import _ctypes
-import ctypes
 import platform
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -137,9 +135,6 @@ class LibraryRunner:
     ) -> None:
         """Free the model."""
         self._model.close()
-        # Unloaded too: the linker knows libraries by path, and would answer with this one if
-        # another bundle took its place.
-        _ctypes.dlclose(self._model._library._handle)
         self._model = None
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -159,20 +154,8 @@ class LibraryRunner:
         Raises:
             TensorError: the inputs do not fit the model.
         """
-        arrays = check_inputs(inputs, self._bundle.manifest.inputs)
-        specs = self._bundle.manifest.outputs
-        results = [np.empty(spec.shape, np.dtype(spec.dtype)) for spec in specs]
-        sources = (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays.values()))
-        targets = (ctypes.c_void_p * len(results))(*(r.ctypes.data for r in results))
-        run, handle = self._model._library.ew_run, self._model._handle
-
-        def once() -> None:
-            status = run(handle, sources, targets)
-            if status != 0:
-                raise ToolError(f"the bundle '{self._bundle.path}' failed to run ({status})")
-
-        once.__dict__["keeps"] = (arrays, results)  # the addresses must stay good
-        return once
+        run, _ = self._model.bind(check_inputs(inputs, self._bundle.manifest.inputs))
+        return cast("Callable[[], None]", run)
 
 
 class SelftestRunner:

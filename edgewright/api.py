@@ -13,8 +13,7 @@ from edgewright.deploy.bundle import hash_file, read_bundle, replaceable
 from edgewright.deploy.output_folder import check_output, staged_folder
 from edgewright.model_name import model_name
 from edgewright.spec.errors import UsageError
-from edgewright.spec.progress import Progress, silent
-from edgewright.stages import StageClock
+from edgewright.spec.progress import Progress, StageClock, silent
 
 if TYPE_CHECKING:
     from edgewright.inspection import Inspection

@@ -12,11 +12,12 @@ one runs.
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
@@ -118,6 +119,7 @@ class Model:
         first_cpu: int = -1,
     ) -> None:
         self._handle = ctypes.c_void_p()
+        self._library: Any = None
         folder = Path(bundle_dir)
         manifest = _read_manifest(folder)
         if threads is None:
@@ -157,7 +159,8 @@ class Model:
     @property
     def threads(self) -> int:
         """The threads in use, the calling one included."""
-        return int(self._library.ew_num_threads(self._open_handle()))
+        handle = self._open_handle()
+        return int(self._library.ew_num_threads(handle))
 
     def _open_handle(self) -> ctypes.c_void_p:
         if not self._handle:
@@ -165,10 +168,16 @@ class Model:
         return self._handle
 
     def close(self) -> None:
-        """End the model's threads and free its memory. May be called more than once."""
+        """End the model's threads, free its memory and unload it. May be called more than once."""
+        library, self._library = self._library, None
+        if library is None:
+            return
         if self._handle:
-            self._library.ew_destroy(self._handle)
+            library.ew_destroy(self._handle)
             self._handle = ctypes.c_void_p()
+        # The linker knows libraries by path: left loaded, this one would answer for another bundle
+        # that took its place.
+        _ctypes.dlclose(library._handle)
 
     def __enter__(self) -> "Model":
         return self
@@ -192,20 +201,47 @@ class Model:
             InputError: a name, shape or dtype does not fit.
             RuntimeFailure: the run failed, or the model is busy in another thread.
         """
+        run, outputs = self.bind(inputs)
+        run()
+        return outputs
+
+    def bind(
+        self, inputs: Mapping[str, np.ndarray]
+    ) -> Tuple[Callable[[], None], Dict[str, np.ndarray]]:
+        """Prepare to run the model many times on the same arrays, with no work between the runs.
+
+        Args:
+            inputs: as for :meth:`infer`; change the arrays in place between runs if they are
+                contiguous.
+
+        Returns:
+            What runs the model once, and the arrays, by name, that it writes each time.
+
+        Raises:
+            InputError: a name, shape or dtype does not fit. The returned function raises
+                RuntimeFailure as :meth:`infer` does.
+        """
         arrays = self._check(inputs)
         results = [_empty_aligned(tensor) for tensor in self.outputs]
         sources = (ctypes.c_void_p * (len(arrays) + 1))(*(a.ctypes.data for a in arrays))
         targets = (ctypes.c_void_p * (len(results) + 1))(*(r.ctypes.data for r in results))
-        handle = self._open_handle()
-        status = self._library.ew_run(handle, sources, targets)
-        if status != _OK:
-            name = self._status_name(status)
-            if name == "EW_BUSY":
-                raise RuntimeFailure(
-                    "EW_BUSY: the model is running in another thread. Use a Model each."
-                )
-            raise RuntimeFailure(f"{name}: {self._library.ew_last_error(handle).decode()}")
-        return {tensor.name: results[index] for index, tensor in enumerate(self.outputs)}
+
+        def run() -> None:
+            handle = self._open_handle()
+            status = self._library.ew_run(handle, sources, targets)
+            if status != _OK:
+                self._raise(status, handle)
+
+        run.__dict__["keeps"] = (arrays, results)  # the addresses must stay good
+        return run, {tensor.name: results[index] for index, tensor in enumerate(self.outputs)}
+
+    def _raise(self, status: int, handle: ctypes.c_void_p) -> None:
+        name = self._status_name(status)
+        if name == "EW_BUSY":
+            raise RuntimeFailure(
+                "EW_BUSY: the model is running in another thread. Use a Model each."
+            )
+        raise RuntimeFailure(f"{name}: {self._library.ew_last_error(handle).decode()}")
 
     def profile(self, inputs: Mapping[str, np.ndarray]) -> List[Tuple[str, str, float]]:
         """Run the model once with a clock around each step.
@@ -230,7 +266,8 @@ class Model:
         return [(*step, seconds[index]) for index, step in enumerate(self.steps)]
 
     def _set_hook(self, hook: Any) -> None:
-        status = self._library.ew_set_step_hook(self._open_handle(), hook, None)
+        handle = self._open_handle()
+        status = self._library.ew_set_step_hook(handle, hook, None)
         if status != _OK:
             raise RuntimeFailure(f"{self._status_name(status)}: the step hook cannot be set.")
 

@@ -39,6 +39,7 @@ class Conv2dWinogradConfig:
         chunk_oc: register tiles of output channels that are multiplied, then transformed back.
         chunk_ic: input channels that are summed in one pass; all of them, or a divisor.
         group_oc: chunks of output channels in one task.
+        prefetch_bytes: how far ahead weights are asked for; 0: not at all.
     """
 
     outputs: int
@@ -51,6 +52,7 @@ class Conv2dWinogradConfig:
     chunk_oc: int
     chunk_ic: int
     group_oc: int
+    prefetch_bytes: int = 0
 
     def stem(self) -> str:
         """The tile in a kernel's name, behind ``f4x3``."""
@@ -58,6 +60,7 @@ class Conv2dWinogradConfig:
         return (
             f"oc{self.tile_oc}t{self.tile_t}b{self.block_rows}x{self.block_cols}{short}"
             f"m{self.chunk_oc}ic{self.chunk_ic}g{self.group_oc}"
+            + (f"pf{self.prefetch_bytes}" if self.prefetch_bytes else "")
         )
 
 

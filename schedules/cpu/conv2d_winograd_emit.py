@@ -118,8 +118,9 @@ class WinogradEmitter:
         residual = mk.declare("r", out_shape) if w.epilogue.residual else None
         scratch = mk.declare("scratch", (g.scratch_elements,))
         y = mk.declare("y", out_shape)
-        inputs = g.strip_elements
-        return Buffers(x, weights, bias, residual, scratch, y, 0, inputs, inputs + g.input_elements)
+        # Products come first: AArch64 pairs stores only at small constant offsets.
+        strip = g.product_elements
+        return Buffers(x, weights, bias, residual, scratch, y, 0, strip, strip + g.strip_elements)
 
     def _spans(self, axis: Axis, number: Any, emit: Callable[[Span], None]) -> None:
         spans = axis.spans
@@ -196,8 +197,9 @@ class WinogradEmitter:
     ) -> None:
         g, c = self.g, self.config
         size = self.w.in_channels * c.tile_oc * self.lanes
+        before = chunk * (c.chunk_oc * g.positions)
         with mk.index_loop(tiles) as tile:
-            first = (chunk * c.chunk_oc + tile) * g.positions + position
+            first = before + position * tiles + tile
             weights = builder.Bind(self.constants.elements + first * size)
             place = _Products(a, b, row, col, weights, tile * c.tile_oc, c.tile_oc)
             self._passes(place)
@@ -265,20 +267,34 @@ class WinogradEmitter:
     def _finish(self, tile: mk.RegisterTile, t: int, i: int, at: Any) -> None:
         mk.store(self.buffers.scratch, (at,), tile.get(t, i), self.lanes)
 
-    def _accumulate(self, tile: mk.RegisterTile, place: _Products, turn: Any, inputs: Any) -> None:
-        """Loops blocks of input channels, in them groups of channels."""
+    def _accumulate(
+        self, tile: mk.RegisterTile, place: _Products, turn: Any, inputs: Any
+    ) -> None:
+        """Loops groups of input channels; by lane, a group is one or two blocks."""
         lanes, channels = self.lanes, self.config.chunk_ic
         step = place.inputs.tiles * lanes
-        group = lanes if self.simd.by_lane else min(UNROLL_IC, lanes)
         weights = place.weights + turn * (channels * place.blocks * lanes)
-        with mk.index_loop(channels // lanes) as block, mk.index_loop(lanes // group) as part:
-            channel = block * lanes + part * group
-            source = inputs + (turn * (channels // lanes) + block) * step + part * group
-            self._channels(tile, place, source, weights, channel, group)
-        for first in range(channels - channels % lanes, channels, group):
-            source = inputs + first // lanes * step + first % lanes
-            count = min(group, channels - first)
-            self._channels(tile, place, source, weights, mk.index(first), count)
+        whole, tail = channels // lanes, channels % lanes
+        first = turn * whole if self.passes > 1 else mk.index(0)
+        if self.simd.by_lane:
+            unroll = 2 if whole % 2 == 0 else 1
+            with mk.index_loop(whole // unroll) as group:
+                for number in range(unroll):
+                    block = group * unroll + number
+                    self._channels(
+                        tile, place, inputs + (first + block) * step, weights, block * lanes, lanes
+                    )
+        else:
+            size = min(UNROLL_IC, lanes)
+            with mk.index_loop(whole) as block, mk.index_loop(lanes // size) as part:
+                source = inputs + (first + block) * step + part * size
+                channel = block * lanes + part * size
+                self._channels(tile, place, source, weights, channel, size)
+        size = lanes if self.simd.by_lane else UNROLL_IC
+        for start in range(0, tail, size):
+            source = inputs + whole * step + start
+            count = min(size, tail - start)
+            self._channels(tile, place, source, weights, mk.index(whole * lanes + start), count)
 
     def _channels(
         self,
@@ -297,28 +313,12 @@ class WinogradEmitter:
         vectors: Sequence[Any] = ()
         if self.simd.by_lane:
             vectors = [mk.load(scratch, (source + i * lanes,), lanes) for i in range(tile.columns)]
-        import os
-
-        D = int(os.environ.get("PFD", "0"))
         for u in range(count):
-            if D:
-                for t in range(blocks):
-                    builder.evaluate(
-                        tirx.call_llvm_intrin(
-                            "void",
-                            "llvm.prefetch",
-                            tirx.address_of(
-                                self.buffers.weights[at + (u * blocks + t) * lanes + D // 4]
-                            ),
-                            0,
-                            3,
-                            1,
-                        )
-                    )
-            row = [
-                mk.load(self.buffers.weights, (at + (u * blocks + t) * lanes,), lanes)
-                for t in range(blocks)
-            ]
+            row = []
+            for t in range(blocks):
+                vector = at + (u * blocks + t) * lanes
+                self._prefetch(vector)
+                row.append(mk.load(self.buffers.weights, (vector,), lanes))
             for i in range(tile.columns):
                 if self.simd.by_lane:
                     spread = mk.broadcast(mk.extract_lane(vectors[i], u), lanes)
@@ -327,3 +327,11 @@ class WinogradEmitter:
                     spread = builder.Bind(mk.broadcast(scalar, lanes))
                 for t, weight in enumerate(row):
                     tile.multiply_add(t, i, spread, weight)
+
+    def _prefetch(self, place: Any) -> None:
+        """Asks for the weights that lie ``prefetch_bytes`` ahead."""
+        ahead = self.config.prefetch_bytes // 4
+        if not ahead:
+            return
+        address = tirx.address_of(self.buffers.weights[place + ahead])
+        builder.evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", address, 0, 3, 1))

@@ -38,7 +38,7 @@ class Buffers:
     """The kernel's parameters, and where the parts of the scratch memory begin.
 
     Attributes:
-        strip, inputs, products: first elements of the strip, ``V`` and ``M`` in ``scratch``.
+        products, strip, inputs: first elements of ``M``, the strip and ``V`` in ``scratch``.
     """
 
     x: Any
@@ -47,9 +47,9 @@ class Buffers:
     residual: Any
     scratch: Any
     y: Any
+    products: int
     strip: int
     inputs: int
-    products: int
 
 
 @dataclass(frozen=True)

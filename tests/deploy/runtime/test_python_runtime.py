@@ -101,6 +101,32 @@ def test_failing_kernel_is_reported(bundle: Path) -> None:
         check(feed(), model.infer(feed()))
 
 
+def test_bound_arrays_are_read_and_written_in_place(bundle: Path) -> None:
+    inputs = feed()
+    with runtime.Model(bundle) as model:
+        run, outputs = model.bind(inputs)
+        for seed in (0, 5):
+            inputs["x"][...] = feed(seed)["x"]
+            run()
+            check(inputs, outputs)
+    with pytest.raises(runtime.RuntimeFailure, match="closed"):
+        run()
+
+
+def test_a_closed_model_is_unloaded(bundle: Path) -> None:
+    library = str(bundle / "lib" / "libfake.so")
+
+    def mapped() -> bool:
+        return library in Path("/proc/self/maps").read_text()
+
+    first, second = runtime.Model(bundle), runtime.Model(bundle)
+    first.close()
+    check(feed(), second.infer(feed()))
+    assert mapped()
+    second.close()
+    assert not mapped()
+
+
 def test_closed_model_refuses(bundle: Path) -> None:
     model = runtime.Model(bundle)
     model.close()
