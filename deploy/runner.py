@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -143,10 +143,13 @@ class LibraryRunner:
         try:
             return dict(self._model.infer(arrays))
         except self._module.RuntimeFailure as error:
-            raise ToolError(
-                f"the bundle '{self._bundle.path}' failed to run ({error})",
-                remedy="Compile the model again.",
-            ) from error
+            raise self._failed_run(error) from error
+
+    def _failed_run(self, error: Exception) -> ToolError:
+        return ToolError(
+            f"the bundle '{self._bundle.path}' failed to run ({error})",
+            remedy="Compile the model again.",
+        )
 
     def bind(self, inputs: Mapping[str, Array]) -> Callable[[], None]:
         """What runs the model once on these inputs, with nothing else to do: for timing.
@@ -155,7 +158,14 @@ class LibraryRunner:
             TensorError: the inputs do not fit the model.
         """
         run, _ = self._model.bind(check_inputs(inputs, self._bundle.manifest.inputs))
-        return cast("Callable[[], None]", run)
+
+        def once() -> None:
+            try:
+                run()
+            except self._module.RuntimeFailure as error:
+                raise self._failed_run(error) from error
+
+        return once
 
 
 class SelftestRunner:
