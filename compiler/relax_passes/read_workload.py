@@ -18,7 +18,6 @@ def conv2d_workload(chain: Fused) -> Conv2dWorkload | None:
         return None
     batch, in_channels, in_h, in_w = shape_of(call.args[0])
     out_channels, _, kernel_h, kernel_w = shape_of(call.args[1])
-    top, left, bottom, right = (int(extent) for extent in attrs.padding)
     return Conv2dWorkload(
         batch=batch,
         in_channels=in_channels,
@@ -27,14 +26,7 @@ def conv2d_workload(chain: Fused) -> Conv2dWorkload | None:
         out_channels=out_channels,
         kernel_h=kernel_h,
         kernel_w=kernel_w,
-        stride_h=int(attrs.strides[0]),
-        stride_w=int(attrs.strides[1]),
-        pad_top=top,
-        pad_left=left,
-        pad_bottom=bottom,
-        pad_right=right,
-        dilation_h=int(attrs.dilation[0]),
-        dilation_w=int(attrs.dilation[1]),
+        **_window(attrs),
         groups=int(attrs.groups),
         epilogue=chain.epilogue,
     )
@@ -69,7 +61,6 @@ def pool2d_workload(call: Any) -> Pool2dWorkload | None:
     if str(attrs.layout) != "NCHW":
         return None
     _, _, out_h, out_w = shape_of(call)
-    top, left, bottom, right = (int(extent) for extent in attrs.padding)
     return Pool2dWorkload(
         kind="max" if name == "relax.nn.max_pool2d" else "average",
         batch=batch,
@@ -80,13 +71,21 @@ def pool2d_workload(call: Any) -> Pool2dWorkload | None:
         out_w=out_w,
         kernel_h=int(attrs.pool_size[0]),
         kernel_w=int(attrs.pool_size[1]),
-        stride_h=int(attrs.strides[0]),
-        stride_w=int(attrs.strides[1]),
-        pad_top=top,
-        pad_left=left,
-        pad_bottom=bottom,
-        pad_right=right,
-        dilation_h=int(attrs.dilation[0]),
-        dilation_w=int(attrs.dilation[1]),
+        **_window(attrs),
         count_include_pad=bool(attrs.count_include_pad),
     )
+
+
+def _window(attrs: Any) -> dict[str, int]:
+    """Strides, padding and dilation of a convolution or pooling."""
+    top, left, bottom, right = (int(extent) for extent in attrs.padding)
+    return {
+        "stride_h": int(attrs.strides[0]),
+        "stride_w": int(attrs.strides[1]),
+        "pad_top": top,
+        "pad_left": left,
+        "pad_bottom": bottom,
+        "pad_right": right,
+        "dilation_h": int(attrs.dilation[0]),
+        "dilation_w": int(attrs.dilation[1]),
+    }

@@ -231,15 +231,7 @@ class WinogradEmitter:
             + place.point_col * b.col_step
             + (place.block * b.tiles + first) * lanes
         )
-        zero = [mk.constant(0.0, lanes)] * place.blocks
-        if self.passes == 1:
-            tile.fill(zero)
-        else:
-            with builder.If(turn == 0):
-                with builder.Then():
-                    tile.fill(zero)
-                with builder.Else():
-                    self._each(tile, b, products, self._resume)
+        tile.fill([mk.constant(0.0, lanes)] * place.blocks)
         inputs = builder.Bind(
             self.buffers.inputs
             + a.offset
@@ -248,24 +240,27 @@ class WinogradEmitter:
             + first * lanes
         )
         self._accumulate(tile, place, turn, inputs)
-        self._each(tile, b, products, self._finish)
+        if self.passes == 1:
+            self._finish(tile, b, products, add=False)
+            return
+        with builder.If(turn == 0):
+            with builder.Then():
+                self._finish(tile, b, products, add=False)
+            with builder.Else():
+                self._finish(tile, b, products, add=True)
 
-    def _each(
-        self,
-        tile: mk.RegisterTile,
-        b: PositionClass,
-        products: Any,
-        move: Callable[[mk.RegisterTile, int, int, Any], None],
-    ) -> None:
+    def _finish(self, tile: mk.RegisterTile, b: PositionClass, products: Any, *, add: bool) -> None:
+        """Stores the tile; passes after the first add to what is there.
+
+        Sums of sums: one long chain of additions would round more often.
+        """
         for t in range(tile.rows):
             for i in range(tile.columns):
-                move(tile, t, i, products + (t * b.tiles + i) * self.lanes)
-
-    def _resume(self, tile: mk.RegisterTile, t: int, i: int, at: Any) -> None:
-        tile.set(t, i, mk.load(self.buffers.scratch, (at,), self.lanes))
-
-    def _finish(self, tile: mk.RegisterTile, t: int, i: int, at: Any) -> None:
-        mk.store(self.buffers.scratch, (at,), tile.get(t, i), self.lanes)
+                at = (products + (t * b.tiles + i) * self.lanes,)
+                value = tile.get(t, i)
+                if add:
+                    value = value + mk.load(self.buffers.scratch, at, self.lanes)
+                mk.store(self.buffers.scratch, at, value, self.lanes)
 
     def _accumulate(
         self, tile: mk.RegisterTile, place: _Products, turn: Any, inputs: Any
