@@ -1,7 +1,7 @@
 # Edgewright with its cross toolchain: compiles for ARM boards on any machine that runs containers.
 #
 #   docker build -t edgewright .
-#   docker run --rm -v "$PWD:/work" --user "$(id -u):$(id -g)" \
+#   docker run --rm -v "$PWD:/data" --user "$(id -u):$(id -g)" \
 #       edgewright compile model.onnx --target rpi4 -o model-rpi4
 #
 # --user makes the bundle yours; without it the image's own user must be able to write to the folder.
@@ -38,6 +38,6 @@ ENV PATH=/opt/edgewright/bin:$PATH \
     ZIG_GLOBAL_CACHE_DIR=/tmp/cache/zig
 RUN useradd --create-home --uid 1000 edgewright
 USER edgewright
-WORKDIR /work
+WORKDIR /data
 ENTRYPOINT ["edgewright"]
 CMD ["--help"]

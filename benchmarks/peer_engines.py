@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -36,12 +36,22 @@ class Files:
         prepared: the same with batch norms folded, for engines without a converter of their own.
         bundle: Edgewright's bundle of it for this machine.
         work: a folder of this engine's own for converted models.
+        source: name of the input.
+        output: name of the output.
     """
 
     model: Path
     prepared: Path
     bundle: Path
     work: Path
+    source: str
+    output: str
+
+    @classmethod
+    def parse(cls, texts: Mapping[str, str]) -> Files:
+        """From the fields as JSON has them."""
+        paths = {name: Path(texts[name]) for name in ("model", "prepared", "bundle", "work")}
+        return cls(**paths, source=texts["source"], output=texts["output"])
 
 
 @dataclass(frozen=True)
@@ -83,10 +93,9 @@ def _load_edgewright(files: Files, threads: int) -> Infer:
     sys.modules[spec.name] = runtime
     spec.loader.exec_module(runtime)
     model = runtime.Model(files.bundle, threads=threads)
-    source, output = model.inputs[0].name, model.outputs[0].name
 
     def infer(x: np.ndarray) -> np.ndarray:
-        result: np.ndarray = model.infer({source: x})[output]
+        result: np.ndarray = model.infer({files.source: x})[files.output]
         return result
 
     return infer
@@ -101,10 +110,9 @@ def _load_onnxruntime(files: Files, threads: int) -> Infer:
     session = onnxruntime.InferenceSession(
         str(files.model), options, providers=["CPUExecutionProvider"]
     )
-    source = session.get_inputs()[0].name
 
     def infer(x: np.ndarray) -> np.ndarray:
-        result: np.ndarray = session.run(None, {source: x})[0]
+        result: np.ndarray = session.run([files.output], {files.source: x})[0]
         return result
 
     return infer
@@ -183,7 +191,7 @@ def _load_mnn(files: Files, threads: int) -> Infer:
     config = {"backend": "CPU", "numThread": threads, "precision": "high", "memory": "normal"}
     manager = MNN.nn.create_runtime_manager((config,))
     net = MNN.nn.load_module_from_file(
-        str(files.work / "model.mnn"), ["input"], ["logits"], runtime_manager=manager
+        str(files.work / "model.mnn"), [files.source], [files.output], runtime_manager=manager
     )
 
     def infer(x: np.ndarray) -> np.ndarray:

@@ -13,6 +13,9 @@ from edgewright.report.tables import plain_table
 
 __all__ = ["Comparison", "Latency", "Sample", "result_table", "scaling_table", "summarize"]
 
+#: Numbers that are further than this from onnxruntime's are marked in the tables.
+CLOSE_ERROR = 1e-4
+
 #: Wall and CPU milliseconds of one inference.
 Sample = tuple[float, float]
 
@@ -135,7 +138,8 @@ def result_table(comparisons: Sequence[Comparison], engines: Sequence[str], thre
     if threads != 1:
         del bests["by CPU time"]
     table = plain_table(
-        f"{threads} thread{'s' if threads > 1 else ''}: median ms (times Edgewright's)",
+        f"{threads} thread{'s' if threads > 1 else ''}: median ms (times Edgewright's); "
+        f"! differs from onnxruntime by more than {CLOSE_ERROR:.0e}",
         "network",
         *engines,
         *bests,
@@ -162,7 +166,8 @@ def _cell(latency: Latency | None) -> str:
     if latency is None:
         return "failed"
     ratio = "" if latency.engine == OURS or latency.ratio is None else f" ({latency.ratio:.2f})"
-    return f"{latency.median_ms:.2f}{ratio}"
+    mark = " !" if latency.error > CLOSE_ERROR else ""
+    return f"{latency.median_ms:.2f}{ratio}{mark}"
 
 
 def _mean(ratios: Sequence[float], expected: int) -> str:

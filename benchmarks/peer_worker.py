@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -33,16 +32,16 @@ class Worker:
         self.x = np.empty(0, np.float32)
 
     def version(self) -> dict[str, Any]:
-        """The engine's version, or the name of a package that it misses."""
+        """The engine's version, or what it misses."""
         try:
             version = self.engine.version if self.engine.packages else None
         except metadata.PackageNotFoundError as error:
-            return {"missing": error.name}
+            return {"missing": f"the package {error.name} is not installed"}
         return {"version": version}
 
     def convert(self, files: dict[str, str]) -> None:
         """Write the engine's own model files."""
-        self.engine.convert(_files(files))
+        self.engine.convert(Files.parse(files))
 
     def load(self, files: dict[str, str], threads: int, source: str, output: str) -> float:
         """Open the network, run it once on ``source`` and write its logits to ``output``.
@@ -52,7 +51,7 @@ class Worker:
         """
         self.x = np.load(source)
         start = time.perf_counter()
-        self.infer = self.engine.load(_files(files), threads)
+        self.infer = self.engine.load(Files.parse(files), threads)
         logits = self.infer(self.x)
         seconds = time.perf_counter() - start
         np.save(output, np.asarray(logits, dtype=np.float32))
@@ -77,10 +76,6 @@ class Worker:
             wall = time.perf_counter_ns() - start
             samples.append((wall / 1e6, (time.process_time_ns() - cpu) / 1e6))
         return samples
-
-
-def _files(paths: dict[str, str]) -> Files:
-    return Files(**{name: Path(path) for name, path in paths.items()})
 
 
 @contextlib.contextmanager

@@ -239,7 +239,7 @@ register(
     paper="Szegedy et al., 2014, arXiv:1409.4842",
     input_shape=(1, 3, 224, 224),
     classes=1000,
-    parameters=6_624_904,
-    macs=1_498_376_192,
+    parameters=7_005_832,
+    macs=1_582_671_872,
     builder="edgewright.models.zoo.googlenet:build",
 )

@@ -3,10 +3,9 @@
 Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke and Rabinovich, "Going Deeper with
 Convolutions", 2014, arXiv:1409.4842, table 1.
 
-As it is trained today, it departs from the paper in three places: every convolution is batch
-normalised, which replaces the local response normalisation; the "5x5" convolutions are 3x3, as in
-TensorFlow's and torchvision's weights; and the two auxiliary classifiers, of training only, are
-left out.
+It departs from the paper in two places: every convolution is batch normalised, as is usual today,
+which replaces the local response normalisation; and the two auxiliary classifiers, of training
+only, are left out.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ INCEPTIONS = {
     "inception5a": (256, (160, 320), (32, 128), 128),
     "inception5b": (384, (192, 384), (48, 128), 128),
 }
-#: Kernel of the "5x5" convolutions.
-WIDE_KERNEL = 3
+#: Kernel of the wide convolutions; TensorFlow's and torchvision's weights have 3 here.
+WIDE_KERNEL = 5
 
 
 def _pool(kernel: int) -> nn.Module:
@@ -41,7 +40,7 @@ def _pool(kernel: int) -> nn.Module:
 
 
 def build() -> nn.Module:
-    """float32[N, 3, 224, 224] to float32[N, 1000]; 6,624,904 parameters."""
+    """float32[N, 3, 224, 224] to float32[N, 1000]; 7,005,832 parameters."""
     parts: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=ConvBatchNorm(3, 64, 7, stride=2),
         pool1=_pool(3),

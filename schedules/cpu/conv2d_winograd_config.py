@@ -18,6 +18,7 @@ __all__ = [
     "PositionClass",
     "Positions",
     "Span",
+    "position_parts",
 ]
 
 #: Elements between two positions of the transformed tensors beyond their own: without them the
@@ -71,14 +72,21 @@ class Span:
     Attributes:
         first: number of the first block.
         count: blocks.
-        whole: whole tiles in each.
+        whole: whole tiles in each; the last block may have fewer, ``last``.
         short: whether a short tile follows them.
+        last: whole tiles in the last block.
     """
 
     first: int
     count: int
     whole: int
     short: bool
+    last: int
+
+    @property
+    def ragged(self) -> bool:
+        """Whether the last block has fewer tiles than the others."""
+        return self.last < self.whole
 
     @property
     def tiles(self) -> int:
@@ -95,7 +103,7 @@ class Axis:
         pad: zeros before the input.
         transform: the transform of a tile; says whether the last tile is short.
         block: tiles in a block.
-        unrolled: whether a tile's outputs are unrolled, so that a cut one needs its own code.
+        unrolled: whether tiles are unrolled, so that a cut one, or fewer, need their own code.
     """
 
     in_extent: int
@@ -125,13 +133,13 @@ class Axis:
         """Runs of blocks that need equal code, at most two."""
         short = bool(self.transform.edge_outputs)
         last = self.tiles - (self.blocks - 1) * self.block
-        ending = Span(self.blocks - 1, 1, last - short, short)
+        ending = Span(self.blocks - 1, 1, last - short, short, last - short)
         if self.blocks == 1:
             return [ending]
-        cut = self.unrolled and self.last_outputs < self.transform.outputs
-        if last == self.block and not short and not cut:
-            return [Span(0, self.blocks, self.block, False)]
-        return [Span(0, self.blocks - 1, self.block, False), ending]
+        cut = self.last_outputs < self.transform.outputs
+        if not short and (not self.unrolled or (last == self.block and not cut)):
+            return [Span(0, self.blocks, self.block, False, last)]
+        return [Span(0, self.blocks - 1, self.block, False, self.block), ending]
 
     def inputs(self, span: Span) -> int:
         """Input elements that a block reads, padding included."""
@@ -212,8 +220,8 @@ class Positions:
 
     def __init__(self, geometry: Geometry, block: Block, depth: int) -> None:
         self.depth = depth
-        rows = _parts(geometry.rows.transform, block.rows)
-        cols = _parts(geometry.cols.transform, block.cols)
+        rows = position_parts(geometry.rows.transform, block.rows)
+        cols = position_parts(geometry.cols.transform, block.cols)
         steps = [
             [self._step(tile_rows * tile_cols, geometry.lanes) for _, _, tile_cols in cols]
             for _, _, tile_rows in rows
@@ -257,7 +265,7 @@ class Positions:
             yield from line
 
 
-def _parts(transform: AxisTransform, span: Span) -> list[tuple[int, int, int]]:
+def position_parts(transform: AxisTransform, span: Span) -> list[tuple[int, int, int]]:
     """Positions of an axis as (first, count, tiles that have them)."""
     if not span.short:
         return [(0, transform.points, span.whole)]

@@ -18,6 +18,7 @@ from edgewright.schedules.cpu.conv2d_winograd_config import (
     Positions,
     Span,
 )
+from edgewright.schedules.cpu.conv2d_winograd_cost import tile_chunks
 from edgewright.schedules.cpu.conv2d_winograd_transform import (
     Buffers,
     Constants,
@@ -26,19 +27,10 @@ from edgewright.schedules.cpu.conv2d_winograd_transform import (
     Place,
 )
 
-__all__ = ["WinogradEmitter", "tile_chunks", "transform_constants"]
+__all__ = ["WinogradEmitter", "transform_constants"]
 
 #: Input channels in one turn of the innermost loop, where each is read for itself.
 UNROLL_IC = 4
-
-
-def tile_chunks(tiles: int, most: int) -> list[tuple[int, int, int]]:
-    """Cuts ``tiles`` into nearly equal runs of at most ``most``: (first, runs, tiles of a run)."""
-    count = -(-tiles // most)
-    small, large = tiles // count, tiles % count
-    parts = [(0, large, small + 1)] if large else []
-    parts.append((large * (small + 1), count - large, small))
-    return parts
 
 
 def transform_constants(geometry: Geometry, simd: mk.Simd) -> Constants:
@@ -102,7 +94,7 @@ class WinogradEmitter:
                     col,
                     lambda col_span: self._block(
                         Block(row_span, col_span),
-                        Place(batch, row * g.rows.block, col * g.cols.block),
+                        Place(batch, row * g.rows.block, col * g.cols.block, row_span.tiles),
                         group,
                     ),
                 ),
@@ -112,7 +104,8 @@ class WinogradEmitter:
         g, w, lanes = self.g, self.w, self.lanes
         x = mk.declare("x", (w.batch, g.in_blocks, w.in_h, w.in_w, lanes))
         products = g.positions * w.in_channels * g.out_blocks * lanes
-        weights = mk.declare("w", (self.constants.elements + products,))
+        ahead = self.config.prefetch_bytes // 4
+        weights = mk.declare("w", (self.constants.elements + products + ahead,))
         bias = mk.declare("b", (g.out_blocks * lanes,)) if w.epilogue.bias else None
         out_shape = (w.batch, g.out_blocks, w.out_h, w.out_w, lanes)
         residual = mk.declare("r", out_shape) if w.epilogue.residual else None
@@ -136,10 +129,12 @@ class WinogradEmitter:
     def _block(self, block: Block, place: Place, group: Any) -> None:
         """One task: transforms its input, then chunk by chunk multiplies and transforms back."""
         g, c = self.g, self.config
-        place = Place(
-            builder.Bind(place.batch),
-            builder.Bind(place.first_row),
-            builder.Bind(place.first_col),
+        first_row = builder.Bind(place.first_row)
+        rows = place.rows
+        if block.rows.ragged:
+            rows = builder.Bind(tirx.min(mk.index(rows), g.rows.tiles - first_row))
+        self.place = place = Place(
+            builder.Bind(place.batch), first_row, builder.Bind(place.first_col), rows
         )
         inputs = Positions(g, block, g.in_blocks)
         products = Positions(g, block, g.chunk_blocks)
@@ -217,8 +212,20 @@ class WinogradEmitter:
         """Passes over the input channels, for each the register tiles over all tiles."""
         with mk.index_loop(self.passes) as turn:
             for first, count, width in tile_chunks(place.inputs.tiles, self.config.tile_t):
-                with mk.index_loop(count) as number:
+                with mk.index_loop(self._existing(place.inputs, first, count, width)) as number:
                     self._register_tile(place, turn, first + number * width, width)
+
+    def _existing(self, a: PositionClass, first: int, count: int, width: int) -> Any:
+        """How many of ``count`` runs of ``width`` tiles from ``first`` have a tile that exists.
+
+        A block with fewer tile rows multiplies no more; its last run may take some stale tiles
+        along, whose products nobody reads.
+        """
+        if isinstance(self.place.rows, int):
+            return count
+        tiles = self.place.rows * a.tile_cols
+        runs = tirx.floordiv(tiles - first + (width - 1), width)
+        return builder.Bind(tirx.max(mk.index(0), tirx.min(mk.index(count), runs)))
 
     def _register_tile(self, place: _Products, turn: Any, first: Any, width: int) -> None:
         """``width`` tiles from ``first``: start, multiply-adds, end."""
@@ -262,9 +269,7 @@ class WinogradEmitter:
                     value = value + mk.load(self.buffers.scratch, at, self.lanes)
                 mk.store(self.buffers.scratch, at, value, self.lanes)
 
-    def _accumulate(
-        self, tile: mk.RegisterTile, place: _Products, turn: Any, inputs: Any
-    ) -> None:
+    def _accumulate(self, tile: mk.RegisterTile, place: _Products, turn: Any, inputs: Any) -> None:
         """Loops groups of input channels; by lane, a group is one or two blocks."""
         lanes, channels = self.lanes, self.config.chunk_ic
         step = place.inputs.tiles * lanes

@@ -54,11 +54,12 @@ class Buffers:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a task's tiles are: image, numbers of its first tiles."""
+    """Where a task's tiles are: image, numbers of its first tiles, tile rows that exist."""
 
     batch: Any
     first_row: Any
     first_col: Any
+    rows: Any
 
 
 class Constants:
@@ -207,7 +208,7 @@ class InputTransform:
         self._valid_columns()
         self._fill_padding()
         with mk.index_loop(self.g.in_blocks) as channel:
-            with mk.index_loop(block.rows.tiles) as row:
+            with mk.index_loop(place.rows) as row:
                 self._columns_of_row(channel, row)
                 self._tiles_of_row(channel, row)
 
@@ -242,7 +243,7 @@ class InputTransform:
         """First pass of tile row ``row`` of the block."""
         axis, span = self.g.rows, self.block.rows
         first_tile = span.first * axis.block
-        last_tile = first_tile + (span.count - 1) * axis.block + span.tiles
+        last_tile = first_tile + (span.count - 1) * axis.block + span.last + span.short
         tile = builder.Bind(self.place.first_row + row)
         cases = []
         for start, end, missing in axis.missing_runs():
@@ -407,7 +408,7 @@ class OutputTransform:
             bias = None
             if buffers.bias is not None:
                 bias = mk.load(buffers.bias, (channel * self.lanes,), self.lanes)
-            with mk.index_loop(block.rows.tiles) as row:
+            with mk.index_loop(place.rows) as row:
                 self._columns_of_row(number, row)
                 self._tiles_of_row(channel, row, bias)
 
@@ -424,9 +425,7 @@ class OutputTransform:
             cases.append((row < span.whole, whole))
         if span.short:
             program = transform.edge_output_program
-            cases.append(
-                (row == row, _bound(self._columns, number, row, program, self.classes[:1]))
-            )
+            cases.append((None, _bound(self._columns, number, row, program, self.classes[:1])))
         _choose(cases)
 
     def _columns(

@@ -78,14 +78,14 @@ def _points(*pairs: str, zero: bool, infinity: bool) -> Points:
     return Points(tuple(Fraction(pair) for pair in pairs), zero, infinity)
 
 
-#: Points by their number: those of least :func:`amplification` that are short binary fractions, so
-#: that float32 holds every constant of the transforms exactly.
+#: Points by their number: those of least error that are short binary fractions, so that float32
+#: holds every constant of the transforms of whole tiles exactly.
 POINTS = {
     3: _points("1", zero=False, infinity=True),
     4: _points("1", zero=True, infinity=True),
     5: _points("3/8", "5/4", zero=False, infinity=True),
-    6: _points("5/8", "3/2", zero=True, infinity=True),
-    7: _points("5/16", "7/8", "7/4", zero=False, infinity=True),
+    6: _points("11/16", "23/16", zero=True, infinity=True),
+    7: _points("5/16", "7/8", "13/8", zero=False, infinity=True),
     8: _points("1/2", "1", "2", zero=True, infinity=True),
 }
 
@@ -149,10 +149,10 @@ def _output_matrix(points: Points, whole: Points, whole_outputs: int, outputs: i
 
 
 def amplification(points: Points, outputs: int, taps: int) -> float:
-    """How much more a rounding error of relative size 1 weighs than in a direct sum, root square.
+    """How much more the rounding of the products weighs than in a direct sum, at the worst output.
 
-    For random inputs and taps; the square of the figure of one dimension is that of a variance in
-    two dimensions, so the figure itself is the factor of the error there.
+    For random inputs and taps, and as a variance: two dimensions multiply their figures, and the
+    root of the product is the factor of the error. Direct sums have 1.
     """
     at = _output_matrix(points, points, outputs, outputs)
     g, bt = _filter_matrix(points, outputs, taps), _input_matrix(points)
@@ -161,7 +161,7 @@ def amplification(points: Points, outputs: int, taps: int) -> float:
         for bt_row, g_row in zip(bt, g, strict=True)
     ]
     sums = [sum(float(x) ** 2 * p for x, p in zip(row, products, strict=True)) for row in at]
-    return sum(sums) / outputs / taps
+    return max(sums) / taps
 
 
 #: One step of a program: a sum of (value number, coefficient).
@@ -268,7 +268,7 @@ class AxisTransform:
         edge_outputs: outputs of the short tile; 0: there is none.
         edge_points: points of the short tile.
         edge_input_program, edge_output_program: ``BT`` and ``AT`` of the short tile.
-        amplification: the larger one's of both kinds of tiles.
+        amplification: see :func:`amplification`; of the worse kind of tiles.
     """
 
     outputs: int
