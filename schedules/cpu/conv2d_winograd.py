@@ -16,9 +16,10 @@ Schedule (``c`` lanes, register tile of ``tile_oc`` channel blocks x ``tile_t`` 
                                           m[p, o, t] = tile
                                         y = activation(AT m A + bias + residual)
 
-``v`` and ``m`` lie in the thread's scratch memory and are small enough for level 2. The packed
-weights are in the order of use, so that they stream. The last tile of an axis is a short one with
-fewer positions where the outputs are no multiple of ``m``.
+``v`` and ``m`` lie in the thread's scratch memory and are small enough for level 2. Where several
+tasks need the same ``v``, a parallel loop before them computes it once for all. The packed weights
+are in the order of use, so that they stream. The last tile of an axis is a short one with fewer
+positions where the outputs are no multiple of ``m``.
 """
 
 from __future__ import annotations
@@ -32,16 +33,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cost import core_rates
+from edgewright.schedules.cost import TASKS_PER_CORE
 from edgewright.schedules.cpu.blocked import pack_channels
-from edgewright.schedules.cpu.conv2d_winograd_config import (
-    Axis,
-    Conv2dWinogradConfig,
-    Geometry,
-)
+from edgewright.schedules.cpu.conv2d_winograd_config import Conv2dWinogradConfig, Geometry
 from edgewright.schedules.cpu.conv2d_winograd_cost import error_factor, estimate
-from edgewright.schedules.cpu.conv2d_winograd_emit import WinogradEmitter, transform_constants
-from edgewright.schedules.cpu.winograd_matrices import POINTS, AxisTransform
+from edgewright.schedules.cpu.conv2d_winograd_emit import emit_kernel, transform_constants
+from edgewright.schedules.cpu.winograd_matrices import AxisTransform
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
 from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
 from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dWorkload
@@ -154,7 +151,7 @@ def get_configs(
         for rows, cols in _block_shapes(*tiles):
             remainder = workload.out_h % outputs > 0
             # Among several blocks one with a short row is one more kind of block.
-            for short_rows in {remainder, remainder and rows == tiles[0]}:
+            for short_rows in sorted({remainder, remainder and rows == tiles[0]}):
                 plain = Conv2dWinogradConfig(
                     outputs=outputs,
                     tile_oc=1,
@@ -208,31 +205,37 @@ def _with_tiles(
     lanes = target.isa.vec_lanes
     out_blocks = math.ceil(workload.out_channels / lanes)
     points = config.outputs + workload.kernel_h - 1
+    weights = points * points * workload.in_channels * out_blocks * lanes * 4
+    far = target.arch == "x86_64" and weights > target.l2_bytes // 2
     for tile_oc, tile_t in register_tiles(target).items():
         if tile_oc > out_blocks:
             continue
         tiles = config.block_rows * config.block_cols
-        tile_bytes = points * points * tiles * tile_oc * lanes * 4
-        room = max(1, target.l2_bytes // 8 // tile_bytes)
+        room = target.l2_bytes // 8 // (points * points * tiles * tile_oc * lanes * 4)
         oc_tiles = out_blocks // tile_oc
-        chunk_oc = math.ceil(oc_tiles / math.ceil(oc_tiles / room))
-        chunks = math.ceil(oc_tiles / chunk_oc)
-        for groups in _group_counts(chunks, target.num_cores):
-            weights = points * points * workload.in_channels * out_blocks * lanes * 4
-            far = target.arch == "x86_64" and weights > target.l2_bytes // 2
-            yield replace(
+        for groups in sorted({min(oc_tiles, count) for count in (1, 2, target.num_cores)}):
+            share = math.ceil(oc_tiles / groups)
+            chunk_oc = math.ceil(share / math.ceil(share / max(1, room)))
+            found = replace(
                 config,
                 tile_oc=tile_oc,
                 tile_t=tile_t,
                 chunk_oc=chunk_oc,
-                group_oc=math.ceil(chunks / groups),
+                group_oc=math.ceil(share / chunk_oc),
                 prefetch_bytes=PREFETCH_BYTES if far else 0,
             )
+            yield found
+            if groups > 1:
+                yield replace(found, group_ic=_group_ic(workload, config, target))
 
 
-def _group_counts(chunks: int, cores: int) -> list[int]:
-    """Numbers of tasks to share a block of tiles."""
-    return sorted({min(chunks, count) for count in (1, 2, cores)})
+def _group_ic(workload: Conv2dWorkload, config: Conv2dWinogradConfig, target: Target) -> int:
+    """Blocks of input channels of a task that transforms them for all."""
+    in_blocks = math.ceil(workload.in_channels / target.isa.vec_lanes)
+    rows = math.ceil(workload.out_h / config.outputs / config.block_rows)
+    cols = math.ceil(workload.out_w / config.outputs / config.block_cols)
+    tasks = math.ceil(TASKS_PER_CORE * target.num_cores / (workload.batch * rows * cols))
+    return math.ceil(in_blocks / min(in_blocks, tasks))
 
 
 @lru_cache(maxsize=4096)
@@ -246,7 +249,7 @@ def _cheapest(
     for config in get_configs(workload, target, max_error):
         within_error = True
         geometry = Geometry(workload, config, lanes)
-        if geometry.scratch_elements * 4 > max_scratch:
+        if max(geometry.scratch_elements, geometry.shared_elements) * 4 > max_scratch:
             continue
         found = estimate(geometry, target)
         if best is None or found.score < best[0]:
@@ -298,18 +301,17 @@ def pack_weights(
 def build_kernel(
     workload: Conv2dWorkload, config: Conv2dWinogradConfig, target: Target, name: str, cost: float
 ) -> Kernel:
-    """Generates the kernel; its parameters are x, w, b where biased, r where residual, scratch, y."""
+    """Generates the kernel; its parameters are x, w, b and r where there are, scratch, y."""
     lanes, simd = target.isa.vec_lanes, mk.simd_of(target)
     geometry = Geometry(workload, config, lanes)
-    # AArch64 loads and stores two vectors at a time.
-    emitter = WinogradEmitter(geometry, simd, pair=2 if target.isa.name == "neon" else 1)
     constants = transform_constants(geometry, simd)
     head = tuple(constants.table) + (0.0,) * (constants.elements - len(constants.table))
     tile = f"F({config.outputs},{workload.kernel_h})"
     return Kernel(
         name=name,
         algorithm=FAMILY,
-        prim_func=mk.kernel_function(name, emitter.emit),
+        # AArch64 loads and stores two vectors at a time.
+        prim_func=emit_kernel(name, geometry, simd, pair=2 if target.isa.name == "neon" else 1),
         pack_weights=partial(pack_weights, geometry=geometry, head=head),
         pack_bias=partial(pack_channels, lanes=lanes) if workload.epilogue.bias else None,
         scratch_bytes=geometry.scratch_elements * 4,

@@ -40,6 +40,8 @@ class Conv2dWinogradConfig:
         chunk_oc: register tiles of output channels that are multiplied, then transformed back.
         chunk_ic: input channels that are summed in one pass; all of them, or a divisor.
         group_oc: chunks of output channels in one task.
+        group_ic: blocks of input channels that one task transforms for all others to read, in a
+            parallel loop of its own; 0: every task transforms its input for itself.
         prefetch_bytes: how far ahead weights are asked for; 0: not at all.
     """
 
@@ -53,7 +55,13 @@ class Conv2dWinogradConfig:
     chunk_oc: int
     chunk_ic: int
     group_oc: int
+    group_ic: int = 0
     prefetch_bytes: int = 0
+
+    @property
+    def shared(self) -> bool:
+        """Whether tasks share the transformed input."""
+        return self.group_ic > 0
 
     def stem(self) -> str:
         """The tile in a kernel's name, behind ``f4x3``."""
@@ -61,6 +69,7 @@ class Conv2dWinogradConfig:
         return (
             f"oc{self.tile_oc}t{self.tile_t}b{self.block_rows}x{self.block_cols}{short}"
             f"m{self.chunk_oc}ic{self.chunk_ic}g{self.group_oc}"
+            + (f"s{self.group_ic}" if self.shared else "")
             + (f"pf{self.prefetch_bytes}" if self.prefetch_bytes else "")
         )
 
@@ -348,9 +357,14 @@ class Geometry:
         return self.rows.transform.points * self.cols.transform.points
 
     @property
+    def tile_blocks(self) -> int:
+        """Blocks of tiles, of all images."""
+        return self.workload.batch * self.rows.blocks * self.cols.blocks
+
+    @property
     def tasks(self) -> int:
-        """Extent of the parallel loop."""
-        return self.workload.batch * self.rows.blocks * self.cols.blocks * self.oc_groups
+        """Extent of the parallel loop, the last one if there are two."""
+        return self.tile_blocks * self.oc_groups
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -381,4 +395,10 @@ class Geometry:
     @property
     def scratch_elements(self) -> int:
         """Elements of one thread's scratch memory."""
-        return self.strip_elements + self.input_elements + self.product_elements
+        own = 0 if self.config.shared else self.input_elements
+        return self.product_elements + self.strip_elements + own
+
+    @property
+    def shared_elements(self) -> int:
+        """Elements of the transformed input that tasks share."""
+        return self.tile_blocks * self.input_elements if self.config.shared else 0

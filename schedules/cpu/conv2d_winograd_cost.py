@@ -1,4 +1,4 @@
-"""Cost and error of Winograd configurations: cycles on one core, beside the direct convolution's."""
+"""Cost and error of Winograd configurations, on the direct convolution's scales."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ FAR_STALLS = 0.2
 LOOP_INSTRUCTIONS = 0.4
 #: Instructions around a register tile, besides its accumulators.
 TILE_INSTRUCTIONS = 30.0
+#: Cycles in which cores wait for one another between two parallel loops.
+PHASE_CYCLES = 4000.0
 #: Share of the cycles that one register tile more must save.
 VARIANT_WEIGHT = 0.004
 #: Roundings of the three transforms, in additions of a direct sum.
@@ -85,13 +87,15 @@ def estimate(geometry: Geometry, target: Target) -> Estimate:
     block_cycles = 0.0
     for count, block in _blocks(g):
         work = _products(g, block, target) + _output(g, block, rates)
-        work += _input(g, block, rates) * g.oc_groups
+        work += _input(g, block, rates) * (1 if g.config.shared else g.oc_groups)
         block_cycles += count * work
     blocks = g.workload.batch * g.rows.blocks * g.cols.blocks
     memory = _memory(g, target, blocks)
     cycles = block_cycles + memory
     turns = math.ceil(g.tasks / target.num_cores)
     makespan = (block_cycles / g.tasks * turns) * target.num_cores + memory
+    if g.config.shared:
+        makespan += PHASE_CYCLES * target.num_cores
     return Estimate(cycles, makespan, _variants(g))
 
 
@@ -117,7 +121,7 @@ def _variants(g: Geometry) -> int:
 def _memory(g: Geometry, target: Target, blocks: int) -> float:
     """Weights come from memory once; again for each block of tiles where level 2 loses them."""
     weight_bytes = g.positions * g.workload.in_channels * g.out_blocks * g.lanes * 4
-    scratch_bytes = g.scratch_elements * 4
+    scratch_bytes = (g.scratch_elements + g.shared_elements) * 4
     stay = weight_bytes + scratch_bytes <= target.l2_bytes * 7 // 8
     total = weight_bytes if stay else weight_bytes * blocks
     if scratch_bytes > target.l2_bytes:
