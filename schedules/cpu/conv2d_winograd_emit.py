@@ -11,7 +11,8 @@ from tvm import s_tir, tirx
 from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cpu.conv2d_winograd_config import Axis, Block, Geometry, Positions, Span
+from edgewright.schedules.cpu.conv2d_winograd_axis import Axis, Span
+from edgewright.schedules.cpu.conv2d_winograd_config import Block, Geometry, Positions
 from edgewright.schedules.cpu.conv2d_winograd_input import InputTransform
 from edgewright.schedules.cpu.conv2d_winograd_multiply import Multiplication
 from edgewright.schedules.cpu.conv2d_winograd_output import OutputTransform

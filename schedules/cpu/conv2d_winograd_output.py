@@ -83,6 +83,7 @@ class OutputTransform:
             cases.append((row < span.whole, whole))
         if span.short:
             program = transform.edge_output_program
+            assert program is not None
             cases.append((None, partial(self._columns, number, row, program, self.classes[:1])))
         choose(cases)
 

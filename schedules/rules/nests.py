@@ -26,8 +26,8 @@ __all__ = ["build_function", "rebuilt"]
 
 #: Enough tasks to keep eight cores evenly busy.
 _TASKS = 64
-#: Points a task should at least have; fewer cost more in bookkeeping than they bring.
-_TASK_POINTS = 512
+#: Points a task should at least have: some ten microseconds, what it costs to wake a thread.
+_TASK_POINTS = 8192
 
 
 def build_function(func: Any, program: Program, groups: Sequence[Group], target: Target) -> Any:
