@@ -49,8 +49,9 @@ def compile(  # noqa: A001  # the verb of the command line
             that lives as long as the returned object (see :meth:`Bundle.save`).
         name: the model's name in file names and C; by default that of the file.
         input_shapes: extents of inputs with symbolic dimensions, by input.
-        conv_algorithm: ``auto``, ``direct``, ``im2col``, ``winograd`` or ``fft``.
-        max_error: largest error a kernel may add, as a share of its output's largest value.
+        conv_algorithm: ``auto``, ``direct`` or ``winograd``.
+        max_error: largest error a kernel may add, as a share of its output's largest value; by
+            default Winograd's may be four times the direct convolution's.
         max_workspace: bytes of working memory that a kernel may take for each thread.
         weights: ``file`` (weights.bin, mapped) or ``embed`` (inside the library).
         toolchain: ``zig`` (from the ziglang wheel) or ``gnu`` (a cross compiler of the system).

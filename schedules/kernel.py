@@ -19,7 +19,8 @@ class Limits:
 
     Attributes:
         algorithm: ``auto``, or the one algorithm that convolutions must use where it applies.
-        max_error: largest error relative to the direct convolution's output, or None.
+        max_error: largest error as a share of the output's largest value; None: at most four
+            times the direct convolution's.
         max_workspace_bytes: largest scratch memory of one thread, or None.
     """
 
@@ -65,7 +66,8 @@ class Offer:
         cost: estimated cycles on one core.
         build: generates the kernel.
         scratch_bytes: scratch memory of one thread.
-        error: expected error relative to the direct convolution; 0 where it is the same sums.
+        error: largest error to expect, as a multiple of the direct convolution's; 0 where it is
+            the same sums, which no limit excludes.
     """
 
     algorithm: str

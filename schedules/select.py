@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edgewright.schedules.cost import direct_error
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer, Selection
 from edgewright.schedules.workload import Conv2dWorkload, DenseWorkload, Pool2dWorkload
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["CONV_ALGORITHMS", "INPUT_LAYOUTS", "select_conv2d", "select_dense", "select_pool2d"]
 
 #: Algorithms that some family of convolutions offers; ``Limits.algorithm`` takes them and ``auto``.
-CONV_ALGORITHMS = ("direct", "depthwise")
+CONV_ALGORITHMS = ("direct", "depthwise", "winograd")
 #: Input layouts of :func:`select_conv2d`.
 INPUT_LAYOUTS = ("blocked", "NCHW")
 
@@ -27,9 +28,9 @@ _ConvFamily = Callable[[Conv2dWorkload, "Target", Limits, str], Offer | Declined
 
 
 def _conv2d_families() -> tuple[_ConvFamily, ...]:
-    from edgewright.schedules.cpu import conv2d_depthwise, conv2d_direct
+    from edgewright.schedules.cpu import conv2d_depthwise, conv2d_direct, conv2d_winograd
 
-    return (conv2d_direct.offer, conv2d_depthwise.offer)
+    return (conv2d_direct.offer, conv2d_depthwise.offer, conv2d_winograd.offer)
 
 
 def select_conv2d(
@@ -62,6 +63,9 @@ def select_conv2d(
         )
     if input_layout not in INPUT_LAYOUTS:
         raise ValueError(f"input layout '{input_layout}' is none of {', '.join(INPUT_LAYOUTS)}")
+    if limits.max_error is not None:  # to families, a multiple of the direct convolution's error
+        products = workload.in_channels // workload.groups * workload.kernel_h * workload.kernel_w
+        limits = replace(limits, max_error=limits.max_error / direct_error(products))
     answers = [family(workload, target, limits, input_layout) for family in _conv2d_families()]
     return _choose(answers, limits)
 
@@ -114,7 +118,10 @@ def _choose(answers: Sequence[Offer | Declined], limits: Limits) -> Selection:
 
 def _broken_limit(offer: Offer, limits: Limits) -> str:
     if limits.max_error is not None and offer.error > limits.max_error:
-        return f"error {offer.error:.1e} is above the limit of {limits.max_error:.1e}"
+        return (
+            f"its error, {offer.error:.2g} times the direct convolution's, is above the limit of "
+            f"{limits.max_error:.2g} times"
+        )
     room = limits.max_workspace_bytes
     if room is not None and offer.scratch_bytes > room:
         return f"{offer.scratch_bytes} bytes of scratch memory are above the limit of {room}"

@@ -43,9 +43,7 @@ def compile_model(
             "--input-shape", help="Extents of an input with symbolic dimensions: x:1x3x224x224."
         ),
     ] = None,
-    conv_algorithm: Annotated[
-        str, typer.Option(help="auto, direct, im2col, winograd or fft.")
-    ] = "auto",
+    conv_algorithm: Annotated[str, typer.Option(help="auto, direct or winograd.")] = "auto",
     max_error: Annotated[
         float | None,
         typer.Option(help="Largest error of a kernel, as a share of its output's largest value."),

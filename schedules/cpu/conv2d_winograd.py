@@ -213,7 +213,8 @@ def _with_tiles(
         tiles = config.block_rows * config.block_cols
         room = target.l2_bytes // 8 // (points * points * tiles * tile_oc * lanes * 4)
         oc_tiles = out_blocks // tile_oc
-        for groups in sorted({min(oc_tiles, count) for count in (1, 2, target.num_cores)}):
+        many = TASKS_PER_CORE * target.num_cores
+        for groups in sorted({min(oc_tiles, count) for count in (1, 2, target.num_cores, many)}):
             share = math.ceil(oc_tiles / groups)
             chunk_oc = math.ceil(share / math.ceil(share / max(1, room)))
             found = replace(
@@ -224,7 +225,8 @@ def _with_tiles(
                 group_oc=math.ceil(share / chunk_oc),
                 prefetch_bytes=PREFETCH_BYTES if far else 0,
             )
-            yield found
+            if groups < many:
+                yield found
             if groups > 1:
                 yield replace(found, group_ic=_group_ic(workload, config, target))
 

@@ -26,6 +26,8 @@ LOOP_INSTRUCTIONS = 0.4
 TILE_INSTRUCTIONS = 30.0
 #: Cycles in which cores wait for one another between two parallel loops.
 PHASE_CYCLES = 4000.0
+#: Share of a task that cores wait for the last one: they never run at one speed.
+UNEVEN_SHARE = 0.05
 #: Share of the cycles that one register tile more must save.
 VARIANT_WEIGHT = 0.004
 #: Roundings of the three transforms, in additions of a direct sum.
@@ -93,7 +95,8 @@ def estimate(geometry: Geometry, target: Target) -> Estimate:
     memory = _memory(g, target, blocks)
     cycles = block_cycles + memory
     turns = math.ceil(g.tasks / target.num_cores)
-    makespan = (block_cycles / g.tasks * turns) * target.num_cores + memory
+    uneven = 1.0 + UNEVEN_SHARE / turns
+    makespan = block_cycles / g.tasks * turns * uneven * target.num_cores + memory
     if g.config.shared:
         makespan += PHASE_CYCLES * target.num_cores
     return Estimate(cycles, makespan, _variants(g))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from edgewright.schedules.cost import direct_error
 from edgewright.schedules.cpu import conv2d_direct
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
 from edgewright.schedules.select import (
@@ -36,23 +37,39 @@ def chosen(workload: Conv2dWorkload, target: Target = A72, algorithm: str = "aut
     return kernel
 
 
-def test_each_convolution_gets_its_family_and_hears_why_the_other_declined() -> None:
-    for workload, winner, loser in (
-        (PLAIN, "direct", "depthwise"),
-        (DEPTHWISE, "depthwise", "direct"),
+def test_each_convolution_gets_its_family_and_hears_why_the_others_declined() -> None:
+    for workload, winner, losers in (
+        (PLAIN, "winograd", {"direct", "depthwise"}),
+        (replace(PLAIN, stride_h=2, stride_w=2), "direct", {"depthwise", "winograd"}),
+        (DEPTHWISE, "depthwise", {"direct", "winograd"}),
     ):
         selection = select_conv2d(workload, A72)
         assert selection.kernel is not None
         assert selection.kernel.algorithm == winner
-        assert [declined.family for declined in selection.declined] == [loser]
-        assert str(selection.declined[0]).startswith(f"{loser}: ")
-        assert "only offer" in selection.kernel.reason
+        assert {declined.family for declined in selection.declined} == losers
+        for declined in selection.declined:
+            assert str(declined).startswith(f"{declined.family}: ") and declined.reason
+        assert "offer" in selection.kernel.reason
 
 
 def test_a_forced_algorithm_that_does_not_apply_gives_way() -> None:
     assert chosen(DEPTHWISE, algorithm="direct").algorithm == "depthwise"
+    assert chosen(PLAIN, algorithm="direct").algorithm == "direct"
     assert "asked for" in chosen(PLAIN, algorithm="direct").reason
-    assert CONV_ALGORITHMS == ("direct", "depthwise")
+    assert CONV_ALGORITHMS == ("direct", "depthwise", "winograd")
+
+
+def test_the_error_limit_is_a_share_of_the_output() -> None:
+    """The direct convolution's own error is what a share is measured by, and always allowed."""
+    own = direct_error(64 * 9)
+
+    def algorithm(max_error: float) -> str:
+        kernel = select_conv2d(PLAIN, A72, Limits(max_error=max_error)).kernel
+        assert kernel is not None
+        return kernel.algorithm
+
+    assert algorithm(8 * own) == "winograd"
+    assert algorithm(own / 10) == "direct"
 
 
 def test_unknown_algorithms_and_layouts_are_refused() -> None:
@@ -66,7 +83,7 @@ def test_nobody_takes_what_cannot_be_fused() -> None:
     sigmoid = replace(PLAIN, epilogue=Epilogue(activation=Activation("sigmoid")))
     selection = select_conv2d(sigmoid, A72)
     assert selection.kernel is None
-    assert len(selection.declined) == 2
+    assert len(selection.declined) == 3
     assert "'sigmoid' is not fused" in str(selection.declined[0])
 
 
@@ -80,17 +97,17 @@ def _offer(algorithm: str, cost: float, *, scratch: int = 0, error: float = 0.0)
 def test_the_cheapest_offer_within_the_limits_wins() -> None:
     offers = [
         _offer("greedy", 1.0, scratch=1000),
-        _offer("sloppy", 2.0, error=1e-3),
+        _offer("sloppy", 2.0, error=9.0),
         _offer("good", 3.0),
         _offer("slow", 4.0),
     ]
-    selection = _choose(offers, Limits(max_error=1e-5, max_workspace_bytes=500))
+    selection = _choose(offers, Limits(max_error=3.0, max_workspace_bytes=500))
     assert selection.kernel is not None
     assert selection.kernel.name == "good"
     reasons = {declined.family: declined.reason for declined in selection.declined}
     assert reasons == {
         "greedy": "1000 bytes of scratch memory are above the limit of 500",
-        "sloppy": "error 1.0e-03 is above the limit of 1.0e-05",
+        "sloppy": "its error, 9 times the direct convolution's, is above the limit of 3 times",
         "slow": "4 cycles estimated, good 3",
     }
     forced = _choose(offers, Limits("slow"))
@@ -155,9 +172,9 @@ def test_the_layouts_of_an_input_have_kernels_of_their_own() -> None:
 
 
 def test_generation_repeats_itself() -> None:
-    first = chosen(PLAIN).prim_func.script()
+    first = chosen(PLAIN, algorithm="direct").prim_func.script()
     conv2d_direct.build_kernel.cache_clear()
-    second = chosen(PLAIN).prim_func.script()
+    second = chosen(PLAIN, algorithm="direct").prim_func.script()
     assert first == second
 
 
@@ -184,7 +201,9 @@ def test_tvm_is_loaded_with_the_first_selection_only() -> None:
 
 def test_work_is_cut_for_the_cores_there_are() -> None:
     def tasks(target: Target, workload: Conv2dWorkload) -> int:
-        found = re.search(r"v in T.parallel\((\d+)\)", chosen(workload, target).prim_func.script())
+        found = re.search(
+            r"v in T.parallel\((\d+)\)", chosen(workload, target, "direct").prim_func.script()
+        )
         assert found is not None
         return int(found.group(1))
 
