@@ -7,7 +7,7 @@
 # --user makes the bundle yours; without it the image's own user must be able to write to the folder.
 # BASE_IMAGE is any Debian or Ubuntu with Python 3.10 or later. PACKAGE=.[models] adds PyTorch, which
 # only `edgewright models export` needs, and gigabytes with it.
-ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim
+ARG BASE_IMAGE=debian:bookworm-slim
 FROM ${BASE_IMAGE}
 
 # qemu-user-static is for `run` and `verify` with --on qemu. The compiler for the boards is in the

@@ -16,6 +16,7 @@ from edgewright.compiler.verify.verification import Case, Verification, compare_
 from edgewright.deploy.bench_bundle import bench_bundle
 from edgewright.deploy.benchmark import Benchmark
 from edgewright.deploy.bundle import BundleFolder, hash_file, replaceable
+from edgewright.deploy.counting.cost import Cost, count_bundle
 from edgewright.deploy.manifest import Manifest
 from edgewright.deploy.output_folder import staged_folder
 from edgewright.deploy.runner import open_runner
@@ -189,6 +190,30 @@ class Bundle:
             repeats=repeats,
             profile=profile,
             progress=progress or silent,
+        )
+
+    def cost(
+        self,
+        *,
+        cpu: str | None = None,
+        layers: bool = False,
+        inferences: int = 1,
+        progress: Progress | None = None,
+    ) -> Cost:
+        """Count the instructions that one inference executes on an emulated core; no latency.
+
+        Args:
+            cpu: the core to emulate, such as ``cortex-a72``; by default the bundle's.
+            layers: count each layer too.
+            inferences: inferences that the counts are the mean of.
+            progress: told ``count`` and the fraction that is done.
+
+        Raises:
+            UsageError: the core is of another architecture than the bundle.
+            ToolError: QEMU's user mode with plugins, or a compiler for the plugin, is absent.
+        """
+        return count_bundle(
+            self._folder, cpu=cpu, layers=layers, inferences=inferences, progress=progress or silent
         )
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> Bundle:

@@ -62,13 +62,15 @@ REGISTER_TILES = {
     "avx512": {1: 12, 2: 14, 3: 9, 4: 7},
     "avx2": {1: 8, 2: 6, 3: 4},
     "sse": {1: 8, 2: 5, 3: 3},
-    "neon": {1: 12, 2: 9, 3: 6, 4: 5, 5: 4},
+    "neon": {1: 12, 2: 8, 3: 6, 4: 5},
     "neon32": {1: 4, 2: 2, 3: 2},
 }
 #: Cores whose scheduling leaves LLVM every register; on the others it holds more loads in flight.
 ALL_REGISTERS = ("cortex-a72", "cortex-a76")
 #: What those cores hold more.
-WIDER_TILES = {2: 10, 3: 7}
+WIDER_TILES = {2: 10, 3: 7, 5: 4}
+#: Points of a transform, at most, of which two fit the registers together.
+PAIR_POINTS = 6
 #: How far ahead weights are asked for where the instruction is worth its slot.
 PREFETCH_BYTES = 8192
 
@@ -299,6 +301,14 @@ def pack_weights(
     return np.ascontiguousarray(np.concatenate(parts))
 
 
+def _pair(geometry: Geometry, target: Target) -> int:
+    """Tiles that a turn of a transform takes.
+
+    AArch64 loads and stores two vectors at a time; two tiles of many points do not fit registers.
+    """
+    return 2 if target.isa.name == "neon" and geometry.rows.transform.points <= PAIR_POINTS else 1
+
+
 @lru_cache(maxsize=1024)
 def build_kernel(
     workload: Conv2dWorkload, config: Conv2dWinogradConfig, target: Target, name: str, cost: float
@@ -312,8 +322,7 @@ def build_kernel(
     return Kernel(
         name=name,
         algorithm=FAMILY,
-        # AArch64 loads and stores two vectors at a time.
-        prim_func=emit_kernel(name, geometry, simd, pair=2 if target.isa.name == "neon" else 1),
+        prim_func=emit_kernel(name, geometry, simd, pair=_pair(geometry, target)),
         pack_weights=partial(pack_weights, geometry=geometry, head=head),
         pack_bias=partial(pack_channels, lanes=lanes) if workload.epilogue.bias else None,
         scratch_bytes=geometry.scratch_elements * 4,
