@@ -38,12 +38,12 @@ def count_cost(
     The counts are those of the real core and the same in every run. They are not a latency. Needs
     QEMU's user mode with plugins (Debian 12: qemu-user); the plugin is compiled on first use.
     """
-    import edgewright
+    from edgewright import api
     from edgewright.report.cost_tables import cost_table, layer_cost_table
 
-    opened = edgewright.load(bundle)
+    loaded = api.load(bundle)
     with progress_bar() as progress:
-        cost = opened.cost(cpu=cpu, layers=layers, inferences=inferences, progress=progress)
+        cost = loaded.cost(cpu=cpu, layers=layers, inferences=inferences, progress=progress)
     if as_json:
         emit(cost.to_dict())
         return
