@@ -22,6 +22,8 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FOLDERS: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
 #: Distribution of an import name, where the two differ.
 DISTRIBUTIONS = {
+    "MNN": "mnn",
+    "ai_edge_litert": "ai-edge-litert",
     "tvm": "apache-tvm",
     "tvm_ffi": "apache-tvm-ffi",
     "onnx_ir": "onnx-ir",
@@ -40,6 +42,7 @@ NOT_IMPORTED = {
     "ruff",
     "pytest-timeout",
     "pytest-xdist",
+    "pnnx",  # its program is run
 }
 
 
@@ -126,7 +129,13 @@ def test_every_import_is_declared_and_every_declaration_is_used() -> None:
     tests = third_party_imports(ROOT / "tests")
     assert tests - {"protobuf"} <= required | models | test | local_modules() | {"tests"}
     assert (required | models) - NOT_IMPORTED <= product
-    assert test - NOT_IMPORTED <= tests
+    bench = requirement_names(project["optional-dependencies"]["bench"])
+    benchmarks = third_party_imports(ROOT / "benchmarks")
+    ours = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+    inside_mnn = {"_tools"}
+    assert benchmarks <= required | models | bench | ours | inside_mnn
+    assert test - NOT_IMPORTED <= tests | benchmarks  # what tests of the benchmarks need
+    assert bench - NOT_IMPORTED <= benchmarks
 
 
 def local_modules() -> set[str]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
@@ -155,7 +154,7 @@ def configs(w: Conv2dWorkload, target: Target, outputs: int = 0) -> list[Conv2dW
 
 @each_target
 def test_any_shape_with_any_configuration(target: Target) -> None:
-    @repeatable(examples(target, 18))
+    @repeatable(examples(target, 12))
     @given(w=workloads(), data=st.data())
     def holds(w: Conv2dWorkload, data: st.DataObject) -> None:
         config = data.draw(st.sampled_from(configs(w, target)))
@@ -166,7 +165,7 @@ def test_any_shape_with_any_configuration(target: Target) -> None:
 
 TILES = [(3, 2), (3, 3), (3, 4), (3, 5), (3, 6), (5, 2), (5, 3), (5, 4)]
 #: Tiles of a block along height and width, and whether the last tile of an axis is a short one.
-CUTS = [(2, 9, True), (9, 2, True), (3, 3, False), (9, 9, True)]
+CUTS = [(2, 2, True), (3, 3, False)]
 
 
 @pytest.mark.parametrize(("kernel", "outputs"), TILES)
@@ -240,14 +239,13 @@ def offered(w: Conv2dWorkload, target: Target, limits: Limits = Limits()) -> Off
 
 @each_target
 def test_offers_hold_what_they_state(target: Target) -> None:
-    for w in (same(64, 14), same(24, 28, 5, 32)):
-        answer = offered(w, target)
-        kernel = answer.build()
-        assert (kernel.name, kernel.cost) == (answer.name, answer.cost)
-        assert kernel.scratch_bytes == answer.scratch_bytes
-        tensors = arrays(w)
-        off = np.abs(run(kernel, w, target, tensors) - references.conv2d(w, *tensors)).max()
-        assert off < 2e-4
+    w = same(64, 14)
+    answer = offered(w, target)
+    kernel = answer.build()
+    assert (kernel.name, kernel.cost) == (answer.name, answer.cost)
+    assert kernel.scratch_bytes == answer.scratch_bytes
+    assert f"error {answer.error:.1f} times" in kernel.reason
+    check(kernel, geometry_of(answer, w, target).config, w, target)
 
 
 def direct_outputs(w: Conv2dWorkload, tensors: Arrays) -> F32:
@@ -295,10 +293,7 @@ def test_the_error_is_within_the_stated_factor(
 
 #: Layers of ResNet-18, VGG-16 and GoogLeNet, and odd ones.
 LAYERS = [
-    same(64, 56),
-    same(128, 28),
-    same(256, 14),
-    same(512, 7),
+    *(same(64 << n, 56 >> n) for n in range(4)),
     same(64, 224),
     same(256, 56),
     same(512, 28),
@@ -337,13 +332,14 @@ def test_layers_of_resnet_are_estimated_faster_than_direct(core: str) -> None:
 
 
 def test_a_larger_error_allows_larger_tiles_and_a_smaller_one_smaller() -> None:
-    w = LAYERS[0]
-    sizes = {
-        bound: geometry_of(offered(w, HOST, Limits(max_error=bound)), w, HOST).config.outputs
-        for bound in (1.0, 4.0, 30.0)
-    }
+    w, target = LAYERS[0], CORES["cortex-a72"]
+    sizes = {}
+    for bound in (1.0, 4.0, 30.0):
+        answer: Offer | Declined = offered(w, target, Limits(max_error=bound))
+        assert isinstance(answer, Offer) and answer.error <= bound
+        sizes[bound] = geometry_of(answer, w, target).config.outputs
     assert sizes == {1.0: 2, 4.0: 4, 30.0: 6}
-    answer = offer(w, HOST, Limits(max_error=0.1), "blocked")
+    answer = offer(w, target, Limits(max_error=0.1), "blocked")
     assert isinstance(answer, Declined) and "keeps the error within 0.1" in answer.reason
 
 
@@ -397,9 +393,7 @@ def test_the_cheapest_configuration_is_chosen() -> None:
     w = LAYERS[1]
     answer = offered(w, HOST)
     chosen = estimate(geometry_of(answer, w, HOST), HOST)
-    geometries: Sequence[Geometry] = [
-        Geometry(w, config, HOST.isa.vec_lanes) for config in get_configs(w, HOST, 4.0)
-    ]
-    fitting = [g for g in geometries if max(g.scratch_elements, g.shared_elements) * 4 <= 1 << 20]
+    every = [Geometry(w, config, HOST.isa.vec_lanes) for config in get_configs(w, HOST, 4.0)]
+    fitting = [g for g in every if max(g.scratch_elements, g.shared_elements) * 4 <= 1 << 20]
     assert chosen.score == min(estimate(g, HOST).score for g in fitting)
     assert answer.cost == chosen.cycles

@@ -13,10 +13,10 @@ from edgewright.spec.target import CORES
 from tests.schedules.assembly import assembly, innermost_loops, multiply_adds, stack_references
 
 BY_LANE = re.compile(r"fmla\s+v\d+\.4s, v\d+\.4s, v\d+\.s\[\d\]")
-#: Multiply-adds of one turn: eight channels of 14 accumulators and more.
-TURN = 112
-#: The most instructions for each multiply-add of a turn, and in all for the largest tile.
-EACH, LARGEST = 1.2, 1.17
+#: Multiply-adds of one turn, at least: those of the transforms are no register tiles.
+TURN = 64
+#: The most instructions for each multiply-add, of tiles of 14 accumulators or more.
+INSTRUCTIONS = 1.25
 
 
 @pytest.mark.parametrize("core", ["cortex-a53", "cortex-a72", "cortex-a76"])
@@ -48,6 +48,5 @@ def test_register_tiles(channels: int, core: str) -> None:
         assert all(BY_LANE.match(line) for line in products), text
         assert not stack_references(loop), text
         assert not any(line.startswith("st") for line in loop), text
-        assert len(loop) <= EACH * len(products) + 8, text
-    best = min(len(loop) / len(multiply_adds(loop)) for loop in tiles)
-    assert best <= LARGEST + 0.03
+        if len({line.split()[1] for line in products}) >= 14:
+            assert len(loop) <= INSTRUCTIONS * len(products), text
