@@ -199,6 +199,6 @@ class OutputTransform:
                 )
                 value = values[k]
                 if self.buffers.residual is not None:
-                    value = value
+                    value = value + mk.load(self.buffers.residual, at, self.lanes)
                 value = mk.activate(value, w.epilogue.activation, self.simd)
                 mk.store(self.buffers.y, at, value, self.lanes)
