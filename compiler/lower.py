@@ -238,9 +238,10 @@ def _steps(
 ) -> list[Step]:
     steps: list[Step] = []
     for launch in lowered.program.launches:
-        result = launch.result
-        if launch.writes[0].kind == "output":
-            result = assigned.outputs[launch.writes[0].index]
+        result, written = launch.result, launch.writes[0]
+        known = result in assigned.uses or result in assigned.nodes
+        if written.kind == "output" and not known:
+            result = assigned.outputs[written.index]
         nodes = lowered.nodes.get(launch.kernel, ())
         if result in assigned.nodes:
             nodes = (assigned.nodes[result],)

@@ -53,7 +53,7 @@ def assign_kernels(imported: ImportedModel, target: Target, limits: Limits) -> A
     Case 2: 2-d pooling, global pooling included.
     Case 3: elementwise operators and channel concatenation run in the blocked layout where an
     operand already has it.
-    Case 4: everything else stays as it is, on the plain layout.
+    Case 4: everything else stays as it is, on the plain layout; a reshape of it is free.
     """
     return _Assignment(imported, target, limits).run()
 
@@ -242,7 +242,6 @@ class _Assignment:
             "relax.nn.avg_pool2d": self.assign_pool2d,
             "relax.mean": self.assign_pool2d,
             "relax.max": self.assign_pool2d,
-            "relax.reshape": self.keep_reshape,
             "relax.concat": self.keep_concat,
         }.get(op_name(value))
         if handler is not None and handler(var, value):
@@ -268,15 +267,8 @@ class _Assignment:
             self.tensors.put_blocked(var, result, shape)
         else:  # keepdims=0
             self.tensors.put_reshaped(var, result, as_4d, shape)
-        self.record(result, var, "pool2d", self.names(var), 0, chosen)
+        self.record(result, var, "pool2d", [self.node_of(var)], 0, chosen)
         return True
-
-    def keep_reshape(self, var: Any, call: Any) -> bool:
-        """A reshape is free on dense tensors, and on blocked ones of one pixel."""
-        source = call.args[0]
-        if isinstance(source, relax.Var):
-            return self.tensors.put_flattened(var, source, shape_of(var))
-        return False
 
     def keep_concat(self, var: Any, call: Any) -> bool:
         """Case 3: blocks of channels one after the other, where no part ends inside a block."""
@@ -316,7 +308,7 @@ class _Assignment:
     def emit_value(self, var: Any, value: Any) -> Any:
         """Bind a value, and remember which node it comes from."""
         result = self.emit(value)
-        self.nodes[result.name] = self.names(var)[0]
+        self.nodes[result.name] = self.node_of(var)
         return result
 
     def emit(self, value: Any) -> Any:
@@ -324,6 +316,6 @@ class _Assignment:
         self.emitted += 1
         return self.bb.emit(value, name_hint=f"value_{self.emitted}")
 
-    def names(self, var: Any) -> list[str]:
+    def node_of(self, var: Any) -> str:
         """The ONNX node of a variable."""
-        return [self.imported.nodes.get(var, var.name)]
+        return self.imported.nodes.get(var, str(var.name))

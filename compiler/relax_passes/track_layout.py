@@ -111,11 +111,6 @@ class TrackedTensors:
         del self._blocked[old]
         self._plain[old] = self.bb.emit(relax.op.reshape(plain, new_shape))
 
-    def put_flattened(self, old: Any, source: Any, shape: tuple[int, ...]) -> bool:
-        """Reshape without copying; always possible on the plain layout."""
-        self._plain[old] = self.bb.emit(relax.op.reshape(self.plain(source), shape))
-        return True
-
     def rebuild(self, value: Any) -> Any:
         """The same expression on the new function's plain values."""
         if isinstance(value, relax.Var):

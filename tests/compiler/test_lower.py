@@ -141,3 +141,15 @@ def test_a_step_names_the_nodes_that_were_folded_into_its_own() -> None:
     first = lower(made, CORES["cortex-a72"], name="net").steps[0]
     assert first.name == "conv"
     assert first.nodes == ("conv", "batch_norm", "node_r")
+
+
+def test_a_kernel_behind_a_reshaped_output_keeps_its_name_and_reason() -> None:
+    nodes = [
+        node("Conv", "x w", "c", pads=[1, 1, 1, 1]),
+        node("GlobalAveragePool", "c", "p"),
+        node("Flatten", "p", "y"),
+    ]
+    made = model(nodes, {"x": (1, 8, 6, 6)}, {"y": (1, 8)}, {"w": weights(8, 8, 3, 3)})
+    last = lower(made, CORES["cortex-a72"], name="net").steps[-1]
+    assert last.op == "pool2d" and last.nodes == ("node_p",)
+    assert "copy" not in last.reason
