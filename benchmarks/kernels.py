@@ -156,8 +156,10 @@ def conv_function(w: Conv2dWorkload, target: Target) -> tuple[Kernel, Callable[[
         random(*in_shape),
         kernel.pack_weights(weights),
         kernel.pack_bias(random(w.out_channels)),
-        np.zeros(out_shape, np.float32),
     ]
+    if kernel.scratch_bytes:
+        arrays.append(np.zeros(kernel.scratch_bytes // 4, np.float32))
+    arrays.append(np.zeros(out_shape, np.float32))
     return kernel, _bound(kernel, target, arrays)
 
 
