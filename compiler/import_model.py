@@ -98,7 +98,7 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
         if is_constant(converted) or isinstance(converted, relax.Tuple | relax.ShapeExpr):
             return converted
         converted = self.bb.normalize(converted)
-        if not isinstance(converted.ty, relax.TensorType):
+        if not isinstance(converted.ty, relax.TensorType | relax.TupleType):
             return converted
         result = self.emit(converted, node)
         activation = _activation(op_name, attrs)
@@ -120,6 +120,8 @@ def _array(value: Any) -> Any:
 def _activation(op_name: str, attrs: dict[str, Any]) -> Activation | None:
     if op_name == "HardSwish":
         return Activation("hard_swish")
+    if op_name == "Mish":
+        return Activation("mish")
     if op_name == "HardSigmoid":
         return Activation(
             "hard_sigmoid", alpha=attrs.get("alpha", 0.2), beta=attrs.get("beta", 0.5)

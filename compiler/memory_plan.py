@@ -36,16 +36,26 @@ class _Lifetime:
 def plan_memory(launches: Sequence[Launch]) -> MemoryPlan:
     """Place every arena tensor of the launches; sets their ``index`` to the byte offset.
 
-    A tensor lives from the launch that writes it to the last that reads it. Tensors are placed
+    Tensors that are parts of another are placed with it, and it lives as long as any of them. A
+    tensor lives from the launch that writes it to the last that reads it. Tensors are placed
     largest first, each at the lowest offset where it overlaps none that lives at the same time
     ("greedy by size" of Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
     Inference", 2020, section 5.2).
     """
     lifetimes = _lifetimes(launches)
     placed: list[_Lifetime] = []
+    parts = {
+        id(tensor): tensor
+        for launch in launches
+        for tensor in (*launch.reads, *launch.writes)
+        if tensor.whole is not None
+    }
     for life in sorted(lifetimes, key=lambda life: (-life.size_bytes, life.first)):
         life.tensor.index = _lowest_offset(life, placed)
         placed.append(life)
+    for part in parts.values():
+        root, offset = part.root()
+        part.index = root.index + offset
     return MemoryPlan(
         arena_bytes=max((life.tensor.index + life.size_bytes for life in placed), default=0),
         peak_live_bytes=max(
@@ -65,10 +75,11 @@ def _lifetimes(launches: Sequence[Launch]) -> list[_Lifetime]:
         for tensor in (*launch.reads, *launch.writes, *launch.intermediates):
             if tensor.kind != "arena":
                 continue
-            if id(tensor) not in lives:
-                size = -(-tensor.size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
-                lives[id(tensor)] = _Lifetime(tensor, step, step, size)
-            lives[id(tensor)].last = step
+            root, _ = tensor.root()
+            if id(root) not in lives:
+                size = -(-root.size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+                lives[id(root)] = _Lifetime(root, step, step, size)
+            lives[id(root)].last = step
     return list(lives.values())
 
 

@@ -13,6 +13,7 @@ from tvm import ir, relax
 
 from edgewright.compiler.read_relax import constant_array, is_constant, op_name
 from edgewright.compiler.tir_passes.split_phases import split_phases
+from edgewright.schedules.cpu.gather_channels import BLOCK_RUNS_ATTR
 from edgewright.spec.errors import UnsupportedModelError
 from edgewright.spec.tensor import ITEM_BYTES
 
@@ -34,11 +35,22 @@ class Tensor:
         kind: ``input``, ``output``, ``weight``, ``arena`` or ``scratch``, a thread's own.
         index: which input or output; byte offset of a weight.
         size_bytes: its size.
+        whole: the tensor of which this one is a part and shares the memory, or None.
+        offset_bytes: where in ``whole`` it begins.
     """
 
     kind: str
     index: int
     size_bytes: int
+    whole: Tensor | None = None
+    offset_bytes: int = 0
+
+    def root(self) -> tuple[Tensor, int]:
+        """The tensor that is part of no other, and the offset of this one in it."""
+        tensor, offset = self, 0
+        while tensor.whole is not None:
+            tensor, offset = tensor.whole, offset + tensor.offset_bytes
+        return tensor, offset
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,7 @@ class _Reader:
         self.tensors: dict[Any, Any] = {}
         self.constants: dict[bytes, Tensor] = {}
         self.phases: dict[str, tuple[Any, tuple[str, ...], tuple[int, ...]]] = {}
+        self.shared: set[int] = set()
 
     def read(self) -> Program:
         main = self.module["main"]
@@ -152,6 +165,9 @@ class _Reader:
 
     def launch(self, var: Any, call: Any) -> Any:
         kernel = call.args[0].name_hint
+        joined = self.share_memory(self.module[kernel], call)
+        if joined is not None:
+            return joined
         phases, symbols, tasks = self.phases_of(kernel)
         scratch = int((self.module[kernel].attrs or {}).get(SCRATCH_ATTR, 0))
         args = list(call.args[1].fields)
@@ -172,6 +188,42 @@ class _Reader:
         )
         return writes if is_tuple else writes[0]
 
+    def share_memory(self, func: Any, call: Any) -> Tensor | None:
+        """The result of a kernel that copies whole blocks, where nothing has to be copied.
+
+        Case 1: the result is a part of one tensor: it lies inside that one.
+        Case 2: the result is several whole tensors, one after the other: they lie inside the
+        result, and their kernels write there. Each can be part of one tensor only.
+        """
+        flat = [int(number) for number in (func.attrs or {}).get(BLOCK_RUNS_ATTR, ())]
+        if not flat:
+            return None
+        runs = [(flat[i], flat[i + 1], flat[i + 2]) for i in range(0, len(flat), 3)]
+        sources = [self.value(arg) for arg in call.args[1].fields]
+        result = Tensor("arena", -1, _size_bytes(call.ty_args[0]))
+        block_bytes = result.size_bytes // sum(blocks for _, _, blocks in runs)
+        if len(runs) == 1:
+            source, first, _ = runs[0]
+            result.whole, result.offset_bytes = sources[source], first * block_bytes
+            if result.root()[1] % ALIGNMENT_BYTES or sources[source].kind != "arena":
+                return None
+            self.shared.add(id(result.root()[0]))
+            return result
+        parts = [sources[source] for source, _, _ in runs]
+        places = [sum(b for _, _, b in runs[:i]) * block_bytes for i in range(len(runs))]
+        whole = all(
+            part.size_bytes == blocks * block_bytes and part.kind == "arena" and part.whole is None
+            for part, (_, _, blocks) in zip(parts, runs, strict=True)
+        )
+        if not whole or len({id(part) for part in parts}) < len(parts):
+            return None
+        if any(place % ALIGNMENT_BYTES for place in places):
+            return None
+        for part, place in zip(parts, places, strict=True):
+            part.whole, part.offset_bytes = result, place
+        self.shared.add(id(result))
+        return result
+
     def phases_of(self, kernel: str) -> tuple[Any, tuple[str, ...], tuple[int, ...]]:
         if kernel not in self.phases:
             phases = split_phases(self.schedule(kernel, self.module[kernel]))
@@ -187,7 +239,7 @@ class _Reader:
         """Let the last kernel write each output in place, and copy what is no kernel's to write."""
         outputs: Sequence[Any] = returned if isinstance(returned, tuple) else (returned,)
         for index, tensor in enumerate(outputs):
-            if tensor.kind == "arena":
+            if tensor.kind == "arena" and tensor.whole is None and id(tensor) not in self.shared:
                 tensor.kind, tensor.index = "output", index
             else:
                 copy = Tensor("output", index, tensor.size_bytes)

@@ -12,7 +12,8 @@ from tvm import ir, relax
 from edgewright.compiler.import_model import ImportedModel
 from edgewright.compiler.kernel_use import KernelUse
 from edgewright.compiler.program import SCRATCH_ATTR
-from edgewright.compiler.read_relax import constant_array, op_name, shape_of
+from edgewright.compiler.read_relax import constant_array, op_name, shape_of, use_counts
+from edgewright.compiler.relax_passes.channel_views import ChannelView, channel_views
 from edgewright.compiler.relax_passes.fuse_epilogues import Fused, fuse_epilogues
 from edgewright.compiler.relax_passes.read_workload import (
     conv2d_workload,
@@ -51,8 +52,8 @@ def assign_kernels(imported: ImportedModel, target: Target, limits: Limits) -> A
 
     Case 1: a convolution or matrix product with what ``fuse_epilogues`` fused behind it.
     Case 2: 2-d pooling, global pooling included.
-    Case 3: elementwise operators and channel concatenation run in the blocked layout where an
-    operand already has it.
+    Case 3: elementwise operators run in the blocked layout where an operand already has it, and
+    channels that are only rearranged (``channel_views``) move when a kernel asks for them.
     Case 4: everything else stays as it is, on the plain layout; a reshape of it is free.
     """
     return _Assignment(imported, target, limits).run()
@@ -72,6 +73,7 @@ class _Assignment:
         self.emitted = 0
         self.uses: dict[str, KernelUse] = {}
         self.nodes: dict[str, str] = {}
+        self.views: dict[Any, ChannelView] = {}
 
     def run(self) -> Assigned:
         main = self.imported.module["main"]
@@ -84,6 +86,8 @@ class _Assignment:
         outputs = list(result.fields) if isinstance(result, relax.Tuple) else [main.body.body]
         chains = fuse_epilogues(bindings, outputs, self.imported.activations)
         inside = {member for chain in chains.values() for member in chain.members}
+        self.views = channel_views(bindings, use_counts(bindings, outputs))
+        within = {inner: view for view in self.views.values() for inner in view.inside}
         params = [relax.Var(param.name, param.ty) for param in main.params]
         with self.bb.function("main", params):
             with self.bb.dataflow():
@@ -92,6 +96,8 @@ class _Assignment:
                 for binding in bindings:
                     if binding.var in chains:
                         self.assign_chain(chains[binding.var])
+                    elif binding.var in within and self.in_blocks(within[binding.var]):
+                        continue  # a value on the way to a view; nobody else needs it
                     elif binding.var not in inside:
                         self.assign_other(binding.var, binding.value)
                 returned = [self.tensors.plain(output) for output in outputs]
@@ -116,10 +122,16 @@ class _Assignment:
         out_type = relax.TensorType(shape, "float32")
         return self.emit(relax.call_tir(self.kernels[kernel.name], args, out_type))
 
-    def convert_layout(self, kernel: Kernel, args: list[Any], shape: tuple[int, ...]) -> Any:
-        """Emit a change of layout."""
+    def convert_layout(
+        self, kernel: Kernel, args: list[Any], shape: tuple[int, ...], var: Any
+    ) -> Any:
+        """Emit a change of layout, or the gathering of a view."""
         result = self.call_kernel(kernel, args, shape)
-        self.uses[result.name] = KernelUse("layout", (), (), 0, kernel.reason, ())
+        view = self.views.get(var) if kernel.algorithm == "gather" else None
+        origins = () if view is None else (var, *view.inside)
+        nodes = tuple(self.imported.nodes[v] for v in origins if v in self.imported.nodes)
+        use = KernelUse(kernel.algorithm, nodes, (), 0, kernel.reason, ())
+        self.uses[result.name] = use
         return result
 
     def record(
@@ -237,12 +249,14 @@ class _Assignment:
             if not isinstance(value, relax.Tuple):  # a tuple is the function's result
                 self.keep_plain(var, value)
             return
+        if var in self.views and self.in_blocks(self.views[var]):
+            self.tensors.put_view(var, self.views[var].picks)
+            return
         handler: Callable[[Any, Any], bool] | None = {
             "relax.nn.max_pool2d": self.assign_pool2d,
             "relax.nn.avg_pool2d": self.assign_pool2d,
             "relax.mean": self.assign_pool2d,
             "relax.max": self.assign_pool2d,
-            "relax.concat": self.keep_concat,
         }.get(op_name(value))
         if handler is not None and handler(var, value):
             return
@@ -270,26 +284,9 @@ class _Assignment:
         self.record(result, var, "pool2d", [self.node_of(var)], 0, chosen)
         return True
 
-    def keep_concat(self, var: Any, call: Any) -> bool:
-        """Case 3: blocks of channels one after the other, where no part ends inside a block."""
-        fields = call.args[0]
-        if not isinstance(fields, relax.Tuple):
-            return False
-        parts = list(fields.fields)
-        shape = shape_of(var)
-        lanes = self.tensors.lanes
-        if (
-            len(shape) != 4
-            or int(call.attrs.axis) not in (1, -3)
-            or not all(isinstance(p, relax.Var) for p in parts)
-            or not any(self.tensors.has_blocked(part) for part in parts)
-            or any(shape_of(part)[1] % lanes for part in parts[:-1])
-        ):
-            return False
-        blocked = [self.tensors.blocked(part) for part in parts]
-        result = self.emit_value(var, relax.op.concat(relax.Tuple(blocked), axis=1))
-        self.tensors.put_blocked(var, result, shape)
-        return True
+    def in_blocks(self, view: ChannelView) -> bool:
+        """Whether a view is worth keeping blocked: some of its sources are."""
+        return any(self.tensors.has_blocked(source) for source in view.sources)
 
     def keep_elementwise(self, var: Any, call: Any) -> bool:
         """Case 3: an elementwise operator keeps the layout of its operands."""

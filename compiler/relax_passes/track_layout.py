@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from tvm import ir, relax
 
 from edgewright.compiler.read_relax import constant_array, is_constant, shape_of
+from edgewright.schedules.cpu.gather_channels import gather_channels
 from edgewright.schedules.cpu.layout import from_blocked, pack_channels, to_blocked
 from edgewright.schedules.kernel import Kernel
 from edgewright.spec.target import Target
@@ -27,19 +28,21 @@ _FINITE = frozenset(
 #: Elementwise operators that may only run where there are no padding lanes.
 _ELEMENTWISE = _FINITE | {"relax.divide", "relax.exp", "relax.sqrt", "relax.rsqrt", "relax.log"}
 
-_CallKernel = Callable[[Kernel, list[Any], tuple[int, ...]], Any]
+_CallKernel = Callable[[Kernel, list[Any], tuple[int, ...], Any], Any]
 _Shape4 = tuple[int, int, int, int]
 
 
 class TrackedTensors:
     """For each variable of the old function, its value in the new one: plain, blocked or both.
 
-    A conversion is emitted when it is first asked for, and kept.
+    A conversion is emitted when it is first asked for, and kept. A view, whose channels are
+    channels of other tensors, is gathered into a blocked tensor likewise.
 
     Args:
         bb: the builder of the new function.
         target: decides how many channels a block has.
-        call_kernel: emits a call of a kernel with arguments and an output shape.
+        call_kernel: emits a call of a kernel with arguments and an output shape, for a variable of
+            the old function.
     """
 
     def __init__(self, bb: Any, target: Target, call_kernel: _CallKernel) -> None:
@@ -51,6 +54,7 @@ class TrackedTensors:
         self.functions: dict[Any, Any] = {}
         self._plain: dict[Any, Any] = {}
         self._blocked: dict[Any, tuple[Any, _Shape4]] = {}
+        self._views: dict[Any, tuple[tuple[Any, int], ...]] = {}
 
     def blocked_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """``(N, C, H, W)`` to ``(N, ceil(C / lanes), H, W, lanes)``."""
@@ -65,28 +69,38 @@ class TrackedTensors:
         """Note the blocked value of a variable of plain shape ``(N, C, H, W)``."""
         self._blocked[old] = (new, _four(shape))
 
+    def put_view(self, old: Any, picks: Sequence[tuple[Any, int]]) -> None:
+        """Note that each channel of a variable is one of another's; views of views are resolved."""
+        resolved: list[tuple[Any, int]] = []
+        for source, channel in picks:
+            inner = None if source in self._blocked else self._views.get(source)
+            resolved.append((source, channel) if inner is None else inner[channel])
+        self._views[old] = tuple(resolved)
+
     def alias(self, old: Any, source: Any) -> None:
         """Note that two variables are the same tensor."""
+        if source in self._views:
+            self._views[old] = self._views[source]
         if source in self._plain:
             self._plain[old] = self._plain[source]
         if source in self._blocked:
             self._blocked[old] = self._blocked[source]
 
     def has_blocked(self, old: Any) -> bool:
-        """Whether the tensor is blocked already, so that using it so costs nothing."""
-        return isinstance(old, relax.Var) and old in self._blocked
+        """Whether the blocked layout is the tensor's own, so that no transposition is needed."""
+        return isinstance(old, relax.Var) and (old in self._blocked or old in self._views)
 
     def plain(self, old: Any) -> Any:
         """The tensor in its plain layout."""
         if not isinstance(old, relax.Var):
             return old
         if old not in self._plain:
-            value, shape = self._blocked[old]
+            value, shape = self.blocked(old), _four(shape_of(old))
             if shape[2:] == (1, 1) and shape[1] % self.lanes == 0:
                 self._plain[old] = self.bb.emit(relax.op.reshape(value, shape))
             else:
                 kernel = from_blocked(shape, self.target)
-                self._plain[old] = self._call_kernel(kernel, [value], shape)
+                self._plain[old] = self._call_kernel(kernel, [value], shape, old)
         return self._plain[old]
 
     def blocked(self, old: Any) -> Any:
@@ -94,13 +108,26 @@ class TrackedTensors:
         if old not in self._blocked:
             shape = _four(shape_of(old))
             blocked = self.blocked_shape(shape)
-            if shape[2:] == (1, 1) and shape[1] % self.lanes == 0:
+            if old in self._views:
+                value = self._gather(old, blocked)
+            elif shape[2:] == (1, 1) and shape[1] % self.lanes == 0:
                 value = self.bb.emit(relax.op.reshape(self.plain(old), blocked))
             else:
                 kernel = to_blocked(shape, self.target)
-                value = self._call_kernel(kernel, [self.plain(old)], blocked)
+                value = self._call_kernel(kernel, [self.plain(old)], blocked, old)
             self._blocked[old] = (value, shape)
         return self._blocked[old][0]
+
+    def _gather(self, old: Any, blocked: tuple[int, ...]) -> Any:
+        """Emit the one kernel that moves a view's channels together."""
+        picks = self._views[old]
+        sources = list(dict.fromkeys(source for source, _ in picks))
+        kernel = gather_channels(
+            [_four(shape_of(source)) for source in sources],
+            [(sources.index(source), channel) for source, channel in picks],
+            self.target,
+        )
+        return self._call_kernel(kernel, [self.blocked(s) for s in sources], blocked, old)
 
     def put_reshaped(
         self, old: Any, value: Any, shape: tuple[int, ...], new_shape: tuple[int, ...]

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tvm import tirx
-from tvm.tirx.script.builder import ir as builder
 
-from edgewright.schedules import microkernel as mk
 from edgewright.schedules.cost import split_tasks
 from edgewright.spec.target import Target
 
@@ -22,7 +17,6 @@ __all__ = [
     "Shape",
     "blocked_span",
     "pack_channels",
-    "pixel_loop",
     "shape_stem",
 ]
 
@@ -84,16 +78,3 @@ def pack_channels(
     packed = np.full(math.ceil(vector.size / lanes) * lanes, fill, np.float32)
     packed[: vector.size] = vector.reshape(-1)
     return packed
-
-
-@contextmanager
-def pixel_loop(span: BlockedSpan) -> Iterator[tuple[Any, Any, Any]]:
-    """A parallel loop over a blocked tensor's vectors: image, block, pixel."""
-    with builder.parallel(0, span.tasks) as task:
-        image, block, chunk = span.decode(task)
-        first = chunk * span.size
-        extent: Any = span.size
-        if span.chunks * span.size != span.pixels:
-            extent = tirx.min(mk.index(span.size), span.pixels - first)
-        with mk.index_loop(extent, first) as pixel:
-            yield image, block, pixel

@@ -1,4 +1,4 @@
-"""Kernels at the borders of the blocked layout, and elementwise work inside it.
+"""Kernels at the borders of the blocked layout.
 
 ``NCHW{c}c`` is ``float32[N, ceil(C/c), H, W, c]``; ``c`` is the target's ``vec_lanes``. Shapes are
 given as ``(N, C, H, W)``. Plain tensors may have any address; blocked ones are 64-byte aligned.
@@ -21,29 +21,13 @@ from edgewright.schedules.cpu.blocked import (
     Shape,
     blocked_span,
     pack_channels,
-    pixel_loop,
     shape_stem,
 )
-from edgewright.schedules.cpu.elementwise import (
-    BINARY_KINDS,
-    activation_blocked,
-    binary_blocked,
-    scale_shift_blocked,
-)
-from edgewright.schedules.kernel import Declined, Kernel
+from edgewright.schedules.kernel import Kernel
 from edgewright.schedules.names import kernel_name
 from edgewright.spec.target import Target
 
-__all__ = [
-    "BINARY_KINDS",
-    "activation_blocked",
-    "binary_blocked",
-    "concat_blocked",
-    "from_blocked",
-    "pack_channels",
-    "scale_shift_blocked",
-    "to_blocked",
-]
+__all__ = ["from_blocked", "pack_channels", "to_blocked"]
 
 
 def transposed(rows: Sequence[Any], simd: mk.Simd) -> list[Any]:
@@ -188,54 +172,3 @@ def _move_pixel(
             mk.store(blocked, blocked_at, tirx.FloatImm("float32", 0.0), 1)
         elif channel < valid:
             mk.store(plain, plain_at, mk.load(blocked, blocked_at, 1), 1)
-
-
-def concat_blocked(shapes: Sequence[Shape], target: Target) -> Kernel | Declined:
-    """Concatenation along channels: parameters x0, x1, …, y.
-
-    Args:
-        shapes: the parts' shapes, equal but for the channels.
-        target: the core.
-
-    Returns:
-        Declined where a part other than the last has channels that are no multiple of the block.
-    """
-    lanes = target.isa.vec_lanes
-    odd = [shape[1] for shape in shapes[:-1] if shape[1] % lanes]
-    if odd:
-        return Declined("concat", f"{odd[0]} channels are no multiple of {lanes}")
-    return _concat(tuple(shapes), target)
-
-
-@lru_cache(maxsize=1024)
-def _concat(shapes: tuple[Shape, ...], target: Target) -> Kernel:
-    lanes = target.isa.vec_lanes
-    batch, _, height, width = shapes[0]
-    pixels = height * width
-    spans = [blocked_span(shape, target, units=pixels, cycles_per_pixel=2.0) for shape in shapes]
-    blocks = sum(span.blocks for span in spans)
-
-    def emit() -> None:
-        parts = [
-            mk.declare(f"x{number}", (batch, span.blocks, height, width, lanes))
-            for number, span in enumerate(spans)
-        ]
-        y = mk.declare("y", (batch, blocks, height, width, lanes))
-        before = 0
-        for part, span in zip(parts, spans, strict=True):
-            with pixel_loop(span) as (image, block, pixel):
-                value = mk.load(part, (image, block, mk.index(0), pixel, mk.index(0)), lanes)
-                mk.store(y, (image, block + before, mk.index(0), pixel, mk.index(0)), value, lanes)
-            before += span.blocks
-
-    channels = "x".join(str(shape[1]) for shape in shapes)
-    sizes = "x".join(str(span.size) for span in spans)
-    shape_part = f"n{batch}c{channels}h{height}w{width}"
-    name = kernel_name("concat_blocked", f"r{sizes}", target.isa.name, shape_part)
-    return Kernel(
-        name=name,
-        algorithm="concat",
-        prim_func=mk.kernel_function(name, emit),
-        cost=2.0 * batch * blocks * pixels,
-        reason="concatenation of whole channel blocks",
-    )

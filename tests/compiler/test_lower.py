@@ -100,6 +100,36 @@ def test_equal_constants_are_stored_once() -> None:
     assert len(once.weights) < 2 * w.nbytes
 
 
+def concatenated(*parts: str, channels: int, **shapes: tuple[int, ...]) -> Compiled:
+    """Two convolutions of x, their concatenation ``c``, a convolution of that."""
+    nodes = [
+        node("Conv", "x w", "a"),
+        node("Conv", "x v", "b"),
+        node("Concat", " ".join(parts), "c", axis=1),
+        node("Conv", "c u", "y"),
+    ]
+    constants = {
+        "w": weights(8, 3, 1, 1),
+        "v": weights(channels, 3, 1, 1, seed=1),
+        "u": weights(4, 8 + channels, 1, 1),
+    }
+    made = model(nodes, {"x": (1, 3, 4, 4)}, {"y": (1, 4, 4, 4), **shapes}, constants)
+    return lower(made, CORES["cortex-a72"], name="n")
+
+
+def test_convolutions_write_straight_into_a_concatenation() -> None:
+    assert "gather" not in {step.op for step in concatenated("a", "b", channels=8).steps}
+
+
+def test_channels_that_end_inside_a_block_are_moved() -> None:
+    assert "gather" in {step.op for step in concatenated("b", "a", channels=6).steps}
+
+
+def test_an_output_tensor_lies_in_the_callers_memory_not_in_a_concatenation() -> None:
+    found = concatenated("a", "b", channels=8, a=(1, 8, 4, 4))
+    assert [step.op for step in found.steps].count("layout") == 2  # a and y leave the blocks
+
+
 def test_an_output_that_is_an_input_is_copied() -> None:
     made = model([node("Identity", "x", "y")], {"x": (2, 3)}, {"y": (2, 3)})
     found = lower(made, host_target(), name="copy")

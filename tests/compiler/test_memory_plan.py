@@ -72,3 +72,24 @@ def test_a_chain_needs_its_two_largest_neighbours() -> None:
 def test_scratch_is_the_largest_of_any_kernel(scratch: list[int]) -> None:
     launches = [launch([Tensor("input", 0, 64)], [Tensor("arena", -1, 64)], s) for s in scratch]
     assert plan_memory(launches).scratch_bytes == max(scratch)
+
+
+def part_of(whole: Tensor, offset_bytes: int, size_bytes: int) -> Tensor:
+    return Tensor("arena", -1, size_bytes, whole, offset_bytes)
+
+
+def test_parts_lie_inside_the_whole_which_lives_as_long_as_any_of_them() -> None:
+    source, other, end = Tensor("input", 0, 64), Tensor("arena", -1, 640), Tensor("arena", -1, 64)
+    whole = Tensor("arena", -1, 1280)
+    inner = part_of(whole, 640, 640)
+    parts = [part_of(whole, 0, 640), part_of(inner, 64, 64)]
+    launches = [
+        launch([source], [parts[0]]),
+        launch([parts[0]], [other]),  # only a part is alive, but the memory of all is taken
+        launch([other], [parts[1]]),
+        launch([whole], [end]),
+    ]
+    plan = plan_memory(launches)
+    assert [part.index - whole.index for part in parts] == [0, 704]
+    assert other.index + 640 <= whole.index or whole.index + 1280 <= other.index
+    assert plan.peak_live_bytes == 1280 + 640

@@ -41,7 +41,7 @@ def test_activations_stay_blocked_from_end_to_end() -> None:
     made = model(nodes, {"x": (1, 8, 8, 8)}, {"y": (1, 16, 1, 1)}, {"w": weights(8, 8, 3, 3)})
     found = ops(assign(made))
     # The input is blocked once; the output has one pixel, so its blocked form is its plain form.
-    assert found == {"layout": 1, "conv2d": 2, "pool2d": 2}
+    assert found == {"layout": 1, "conv2d": 2, "pool2d": 2, "gather": 1}
 
 
 def test_a_tensor_is_converted_once_however_often_it_is_used() -> None:
@@ -70,10 +70,37 @@ def test_padding_lanes_keep_operators_that_could_overflow_on_the_plain_layout() 
     assert ops(assign(aligned))["layout"] == 2
 
 
-def test_concat_of_ragged_channels_runs_on_the_plain_layout() -> None:
+def test_concat_of_ragged_channels_stays_blocked() -> None:
     nodes = [same_conv("x", "a"), node("Concat", "a x", "y", axis=1)]
     made = model(nodes, {"x": (1, 6, 4, 4)}, {"y": (1, 12, 4, 4)}, {"w": weights(6, 6, 3, 3)})
-    assert ops(assign(made))["layout"] == 2
+    assert ops(assign(made)) == {"layout": 2, "conv2d": 1, "gather": 1}
+
+
+def test_concat_of_plain_tensors_stays_plain() -> None:
+    nodes = [node("Concat", "x x", "a", axis=1), node("Exp", "a", "y")]
+    made = model(nodes, {"x": (1, 8, 4, 4)}, {"y": (1, 16, 4, 4)})
+    assert ops(assign(made)) == {}
+
+
+def test_shuffle_and_split_move_channels_once_and_only_where_somebody_computes() -> None:
+    nodes = [
+        same_conv("x", "a"),
+        node("Concat", "a a", "b", axis=1),
+        node("Reshape", "b to5", "c"),
+        node("Transpose", "c", "d", perm=[0, 2, 1, 3, 4]),
+        node("Reshape", "d to4", "e"),
+        node("Split", "e", "left right", axis=1, num_outputs=2),
+        same_conv("right", "f"),
+        node("GlobalAveragePool", "f", "y"),
+    ]
+    shapes = {"to5": np.array([1, 2, 6, 4, 4]), "to4": np.array([1, 12, 4, 4])}
+    constants = {"w": weights(6, 6, 3, 3), **shapes}
+    made = model(nodes, {"x": (1, 6, 4, 4)}, {"y": (1, 6, 1, 1)}, constants)
+    assigned = assign(made)
+    # Two changes of layout: the input, and the output, whose channels end inside a block.
+    assert ops(assigned) == {"layout": 2, "conv2d": 2, "gather": 1, "pool2d": 1}
+    (gather,) = [use for use in assigned.uses.values() if use.op == "gather"]
+    assert gather.nodes == ("node_left",)
 
 
 def test_each_kernel_knows_its_nodes_and_tensors() -> None:
