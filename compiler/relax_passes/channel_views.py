@@ -76,7 +76,7 @@ def _split_item(value: Any, value_of: Mapping[Any, Any]) -> ChannelView | None:
     """Case 2."""
     if not isinstance(value, relax.TupleGetItem):
         return None
-    split = value_of.get(value.tuple_value)
+    split: Any = value_of.get(value.tuple_value)
     if op_name(split) != "relax.split" or int(split.attrs.axis) not in (1, -3):
         return None
     source = split.args[0]
@@ -108,7 +108,7 @@ def _shuffle(
     """Case 4."""
     inside = []
     for expected in ("relax.permute_dims", "relax.reshape"):
-        value = value_of.get(variable)
+        value: Any = value_of.get(variable)
         inner = value.args[0] if op_name(value) in ("relax.reshape", "relax.permute_dims") else None
         if not isinstance(inner, relax.Var) or op_name(value_of.get(inner)) != expected:
             return None
