@@ -52,7 +52,13 @@ class RuntimeSources:
         public_header: the one header for applications.
     """
 
-    library: tuple[str, ...] = ("program.c", "runtime.c", "thread_pool.c", "weights.c")
+    library: tuple[str, ...] = (
+        "program.c",
+        "runtime.c",
+        "thread_pool.c",
+        "weights.c",
+        "workspace_memory.c",
+    )
     selftest: tuple[str, ...] = ("selftest.c", "bundle_files.c")
     bench: tuple[str, ...] = ("bench.c", "bench_report.c", "bundle_files.c")
     headers: tuple[str, ...] = (
@@ -62,6 +68,7 @@ class RuntimeSources:
         "program.h",
         "thread_pool.h",
         "weights.h",
+        "workspace_memory.h",
     )
     public_header: str = "edgewright.h"
 

@@ -10,6 +10,7 @@
 #include "program.h"
 #include "thread_pool.h"
 #include "weights.h"
+#include "workspace_memory.h"
 
 #if EW_HAS_THREADS
 #include <stdatomic.h>
@@ -137,7 +138,7 @@ static ew_status place_workspace(ew_model* model, const ew_options* options, cha
   unsigned char* start = options->workspace;
   if (start == NULL) {
     // The layout has slack to align it; a saturated SIZE_MAX fails here, as it should.
-    model->allocation = malloc(layout.total_bytes);
+    model->allocation = ew_allocate_workspace(layout.total_bytes);
     if (model->allocation == NULL) {
       snprintf(error, EW_ERROR_TEXT_BYTES, "out of memory: the workspace of '%s' takes %llu bytes.",
                model->program->name, (unsigned long long)layout.total_bytes);

@@ -59,7 +59,8 @@ static ew_status open_file(const ew_program* program, const char* path, ew_weigh
                         error_text_bytes);
     goto cleanup;
   }
-  mapping = mmap(NULL, program->weights_bytes, PROT_READ, MAP_PRIVATE, file, 0);
+  // All pages at once: the first inference would take a fault for every few of them.
+  mapping = mmap(NULL, program->weights_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file, 0);
   if (mapping == MAP_FAILED) {
     snprintf(error_text, error_text_bytes, "the weights file '%s' cannot be mapped: %s.", path,
              strerror(errno));

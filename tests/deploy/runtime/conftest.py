@@ -12,7 +12,7 @@ import pytest
 HERE = Path(__file__).parent
 RUNTIME = HERE.parents[2] / "deploy" / "runtime"
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion", "-Wstrict-prototypes")
-LIBRARY = ("program.c", "runtime.c", "thread_pool.c", "weights.c")
+LIBRARY = ("program.c", "runtime.c", "thread_pool.c", "weights.c", "workspace_memory.c")
 
 #: Compiler flags of each build of the runtime that the checks run under.
 BUILDS = {

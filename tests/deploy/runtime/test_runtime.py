@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.runtime.conftest import BUILDS, HERE, RUNTIME, gcc
+from tests.deploy.runtime.conftest import BUILDS, HERE, LIBRARY, RUNTIME, gcc
 
 CASES = re.findall(r'^    \{"(\w+)", check_\w+\},$', (HERE / "runtime_checks.c").read_text(), re.M)
 
@@ -58,7 +58,7 @@ def test_headers_stand_alone(header: str, tmp_path: Path) -> None:
 
 
 def test_runtime_holds_no_global_state(tmp_path: Path) -> None:
-    for name in ("program.c", "runtime.c", "thread_pool.c", "weights.c"):
+    for name in LIBRARY:
         gcc("-O2", "-c", RUNTIME / name, "-o", tmp_path / "object.o")
         done = run("size", "-A", tmp_path / "object.o")
         writable = re.findall(r"^\.(?:data|bss)\s+(\d+)", done.stdout, re.M)
