@@ -4,43 +4,38 @@ The peak is measured: multiply-adds on registers, in the same run. onnxruntime r
 layers where the shape allows it, so that its own layout changes weigh little, else one layer.
 Ours and onnxruntime's calls take turns; figures are medians of CPU time.
 
-    python -m benchmarks.kernels [--json] [--rounds N] [--only TEXT]
+    python benchmarks/kernels.py [--json] [--rounds N] [--only TEXT]
+
+With ``--methods`` it compares direct, im2col, FFT and Winograd convolutions instead, over kernels
+and maps: share of the peak that the direct method's multiplications would take, scratch memory,
+weights, and error against float64.
+
+    python benchmarks/kernels.py --methods [--channels 16,64] [--kernels 3,5,7,11,15,31]
+        [--maps 7,14,28,56,112] [--max-gmacs 60] [--json] [--rounds N]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-os.environ["TVM_NUM_THREADS"] = "1"
-
-import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
-import tvm
-from tvm.tirx.script.builder import ir as builder
+from kernel_methods import CHANNELS, KERNELS, MAPS, MAX_GMACS, compare_methods, format_comparison
+from kernel_timing import F32, conv_call, interleaved, kernel_call, peak_function, random
 
-from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cost import core_rates
 from edgewright.schedules.kernel import Kernel
 from edgewright.schedules.select import select_conv2d, select_dense
 from edgewright.schedules.workload import Activation, Conv2dWorkload, DenseWorkload, Epilogue
 from edgewright.spec.target import Target, parse_target
 
-F32 = npt.NDArray[np.float32]
 RELU = Epilogue(bias=True, activation=Activation("relu"))
 #: Layers in onnxruntime's chain.
 CHAIN = 8
-#: Seconds that one measurement of one side lasts, about.
-SAMPLE_SECONDS = 0.006
 
 
 def conv(
@@ -107,60 +102,13 @@ class Row:
     speedup: float
 
 
-def compiled(function: Any, target: Target) -> Any:
-    """The packed function of a PrimFunc."""
-    module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
-    return tvm.compile(module, target=tvm.target.Target(target.tvm_dict()))["main"]
-
-
-def peak_function(target: Target, turns: int = 4096) -> tuple[Callable[[], None], int]:
-    """A call that does nothing but multiply-adds on registers, and how many operations it does."""
-    simd = mk.simd_of(target)
-    columns = core_rates(target.isa).max_accumulators
-
-    def emit() -> None:
-        y = mk.declare("y", (columns * simd.lanes,))
-        tile = mk.RegisterTile(1, columns, simd)
-        factor, term = mk.constant(0.999, simd.lanes), mk.constant(0.0001, simd.lanes)
-        for i in range(columns):
-            tile.set(0, i, mk.constant(float(i), simd.lanes))
-        with mk.index_loop(turns):
-            for i in range(columns):
-                tile.set(0, i, mk.multiply_add(term, tile.get(0, i), factor, simd))
-        for i in range(columns):
-            mk.store(y, (mk.index(i * simd.lanes),), tile.get(0, i), simd.lanes)
-        builder.evaluate(0)
-
-    function = compiled(mk.kernel_function("peak", emit), target)
-    out = tvm.runtime.tensor(np.zeros(columns * simd.lanes, np.float32))
-    return lambda: function(out), 2 * turns * columns * simd.lanes
-
-
-def random(*shape: int) -> F32:
-    """Small numbers, so that chains of layers neither vanish nor overflow."""
-    return (np.random.default_rng(0).standard_normal(shape) * 0.05).astype(np.float32)
-
-
 def conv_function(w: Conv2dWorkload, target: Target) -> tuple[Kernel, Callable[[], None]]:
     """The kernel that is selected for a convolution, and a call of it."""
-    lanes = target.isa.vec_lanes
-    stem = w.in_channels < lanes
+    stem = w.in_channels < target.isa.vec_lanes
     kernel = select_conv2d(w, target, input_layout="NCHW" if stem else "blocked").kernel
-    if kernel is None or kernel.pack_weights is None or kernel.pack_bias is None:
+    if kernel is None:
         raise SystemExit(f"no kernel for {w}")
-    blocks = -(-w.in_channels // lanes)
-    in_shape = (1, w.in_channels, w.in_h, w.in_w) if stem else (1, blocks, w.in_h, w.in_w, lanes)
-    weights = random(w.out_channels, w.in_channels // w.groups, w.kernel_h, w.kernel_w)
-    out_shape = (1, -(-w.out_channels // lanes), w.out_h, w.out_w, lanes)
-    arrays = [
-        random(*in_shape),
-        kernel.pack_weights(weights),
-        kernel.pack_bias(random(w.out_channels)),
-    ]
-    if kernel.scratch_bytes:
-        arrays.append(np.zeros(kernel.scratch_bytes // 4, np.float32))
-    arrays.append(np.zeros(out_shape, np.float32))
-    return kernel, _bound(kernel, target, arrays)
+    return kernel, conv_call(kernel, w, target, nchw=stem)[0]
 
 
 def dense_function(w: DenseWorkload, target: Target) -> tuple[Kernel, Callable[[], None]]:
@@ -168,19 +116,12 @@ def dense_function(w: DenseWorkload, target: Target) -> tuple[Kernel, Callable[[
     kernel = select_dense(w, target).kernel
     if kernel is None or kernel.pack_weights is None or kernel.pack_bias is None:
         raise SystemExit(f"no kernel for {w}")
-    arrays = [
+    inputs = [
         random(w.rows, w.in_features),
         kernel.pack_weights(random(w.out_features, w.in_features)),
         kernel.pack_bias(random(w.out_features)),
-        np.zeros((w.rows, w.out_features), np.float32),
     ]
-    return kernel, _bound(kernel, target, arrays)
-
-
-def _bound(kernel: Kernel, target: Target, arrays: list[F32]) -> Callable[[], None]:
-    function = compiled(kernel.prim_func, target)
-    tensors = [tvm.runtime.tensor(array) for array in arrays]
-    return lambda: function(*tensors)
+    return kernel, kernel_call(kernel, target, inputs, (w.rows, w.out_features))[0]
 
 
 def onnxruntime_function(w: Conv2dWorkload | DenseWorkload) -> tuple[Callable[[], None], int]:
@@ -238,26 +179,6 @@ def _session(
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers), current
 
 
-def interleaved(functions: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median CPU seconds of one call of each function; the functions take turns."""
-    calls = {}
-    for name, function in functions.items():
-        function()
-        start = time.thread_time()
-        function()
-        took = max(time.thread_time() - start, 1e-7)
-        calls[name] = max(1, int(SAMPLE_SECONDS / took))
-    samples: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
-            function()
-            start = time.thread_time()
-            for _ in range(calls[name]):
-                function()
-            samples[name].append((time.thread_time() - start) / calls[name])
-    return {name: statistics.median(values) for name, values in samples.items()}
-
-
 def measure(layer: str, target: Target, rounds: int) -> Row:
     """Measures one layer."""
     w = LAYERS[layer]
@@ -281,32 +202,83 @@ def measure(layer: str, target: Target, rounds: int) -> Row:
     )
 
 
-def main(arguments: list[str] | None = None) -> None:
+def numbers(text: str) -> list[int]:
+    """A list such as ``3,5,7``."""
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of positive numbers such as 3,5,7")
+    return found
+
+
+def arguments_of(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line, checked."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", action="store_true", help="one JSON list on standard output")
     parser.add_argument("--rounds", type=int, default=9, help="measurements of each side")
     parser.add_argument("--only", default="", help="layers whose name contains this text")
+    parser.add_argument("--methods", action="store_true", help="compare the methods instead")
+    parser.add_argument("--channels", type=numbers, default=list(CHANNELS))
+    parser.add_argument("--kernels", type=numbers, default=list(KERNELS))
+    parser.add_argument("--maps", type=numbers, default=list(MAPS))
+    parser.add_argument(
+        "--max-gmacs", type=float, default=MAX_GMACS, help="larger convolutions are left out"
+    )
     options = parser.parse_args(arguments)
+    if options.rounds < 1:
+        parser.error(f"--rounds is {options.rounds}; at least 1 is needed")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures and prints."""
+    options = arguments_of(arguments)
     target = replace(parse_target("host"), num_cores=1)
+    measured = methods if options.methods else layers
+    if not options.json:
+        print(f"{target.isa.name}, one thread, {options.rounds} rounds")
+    rows = measured(options, target)
+    if options.json:
+        json.dump(rows, sys.stdout, indent=2)
+        print()
+
+
+def layers(options: argparse.Namespace, target: Target) -> list[dict[str, Any]]:
+    """Every layer beside onnxruntime."""
     names = [name for name in LAYERS if options.only in name]
     if not names:
         raise SystemExit(f"no layer's name contains '{options.only}'")
+    if not options.json:
+        print(f"{'layer':34} {'µs':>9} {'GFLOP/s':>8} {'of peak':>8} {'ort µs':>9} {'times':>6}")
     rows = []
-    header = f"{'layer':34} {'µs':>9} {'GFLOP/s':>8} {'of peak':>8} {'ort µs':>9} {'times':>6}"
     for name in names:
         row = measure(name, target, options.rounds)
-        rows.append(row)
+        rows.append(asdict(row))
         if not options.json:
-            if len(rows) == 1:
-                print(f"{target.isa.name}, one thread, {options.rounds} rounds\n{header}")
             print(
                 f"{row.layer:34} {row.median_us:9.1f} {row.gflops:8.1f} {row.share_of_peak:8.0%} "
                 f"{row.onnxruntime_us:9.1f} {row.speedup:6.2f}",
                 flush=True,
             )
-    if options.json:
-        json.dump([asdict(row) for row in rows], sys.stdout, indent=2)
-        print()
+    return rows
+
+
+def methods(options: argparse.Namespace, target: Target) -> list[dict[str, Any]]:
+    """Every method on every kernel and map."""
+    rows = []
+    for channels in options.channels:
+        for kernel in options.kernels:
+            for extent in options.maps:
+                w = replace(conv(channels, extent, channels, kernel), epilogue=Epilogue(bias=True))
+                if w.macs > options.max_gmacs * 1e9:
+                    continue
+                found = compare_methods(w, target, options.rounds)
+                rows += [asdict(row) for row in found]
+                if not options.json:
+                    print(format_comparison(w, found), flush=True)
+    return rows
 
 
 if __name__ == "__main__":

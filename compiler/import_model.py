@@ -149,6 +149,42 @@ def _conv(importer: _Importer, inputs: Any, constants: list[Any], attrs: Any) ->
     return relax.op.add(convolution, relax.const(shaped, str(bias.dtype)))
 
 
+def _conv_transpose(importer: _Importer, inputs: Any, constants: list[Any], attrs: Any) -> Any:
+    """One along a line becomes one over an image of a single row; the bias is reshaped here."""
+    data, weight, bias = inputs[0], constants[1], _optional(constants, 2)
+    rank = len(data.ty.shape) - 2
+    has_bias = _optional(inputs, 2) is not None
+    if weight is None or (has_bias and bias is None) or rank > 2:
+        return None
+    node, missing = attrs["tvm_custom"]["name"], 2 - rank
+
+    def window(name: str, default: int) -> list[int]:
+        return [default] * missing + [int(v) for v in attrs.get(name, [default] * rank)]
+
+    pads = [int(pad) for pad in attrs.get("pads", [0] * (2 * rank))]
+    if missing:
+        batch, channels, width = (int(extent) for extent in data.ty.shape)
+        data = importer.emit(relax.op.reshape(data, (batch, channels, 1, width)), node)
+        weight, pads = weight[:, :, None], [0, pads[0], 0, pads[1]]
+    result = relax.op.nn.conv2d_transpose(
+        data,
+        relax.const(np.ascontiguousarray(weight), str(weight.dtype)),
+        strides=window("strides", 1),
+        padding=pads,
+        output_padding=window("output_padding", 0),
+        dilation=window("dilations", 1),
+        groups=int(attrs.get("group", 1)),
+    )
+    if bias is not None:
+        shaped = relax.const(bias.reshape(1, -1, 1, 1), str(bias.dtype))
+        result = relax.op.add(importer.emit(result, node), shaped)
+    if missing:
+        image = importer.emit(result, node)
+        batch, channels, _, width = (int(extent) for extent in image.ty.shape)
+        return relax.op.reshape(image, (batch, channels, width))
+    return result
+
+
 def _gemm(importer: _Importer, inputs: Any, constants: list[Any], attrs: Any) -> Any:
     """Constant operands are transposed and scaled here, in numpy."""
     weight, bias = constants[1], _optional(constants, 2)
@@ -219,6 +255,7 @@ _Converter = Callable[[_Importer, Any, list[Any], Any], Any]
 #: Our converters. Each answers None for what it does not take; TVM's importer is asked then.
 _CONVERTERS: dict[str, _Converter] = {
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
     "Clip": _clip,
     "Gather": _gather,

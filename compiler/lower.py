@@ -33,7 +33,8 @@ class Step:
         op: the operator, in Relax's words.
         kernel: the kernel's name.
         tasks: how many pieces the runtime may share among threads.
-        macs: multiply-accumulates of the direct algorithm; 0 where it is no convolution or product.
+        macs: multiply-accumulates of the direct algorithm; 0 where it is no convolution or product,
+            and in all phases of one but the last, which multiplies.
         nodes: all ONNX nodes that it computes.
         outputs: ONNX tensors that its outputs hold; empty for tensors inside a fused operator.
         reason: why this kernel.
@@ -118,7 +119,7 @@ def lower(
         check_target(target)
         imported = import_model(model)
     with clock.stage("choose"):
-        assigned = assign_kernels(imported, target, _limits(options))
+        assigned = assign_kernels(imported, target, _limits(options), options.records)
     with clock.stage("lower"):
         lowered = _lowered(assigned, target, name)
         program = lowered.program
@@ -256,7 +257,7 @@ def _steps(
         )
         names = [name for node in use.nodes for name in originals.get(node, (node,))]
         computed = tuple(dict.fromkeys(names))
-        for tasks in launch.tasks:
+        for phase, tasks in enumerate(launch.tasks, 1):
             steps.append(
                 Step(
                     index=len(steps),
@@ -264,7 +265,7 @@ def _steps(
                     op=use.op,
                     kernel=launch.kernel or "copy",
                     tasks=tasks,
-                    macs=use.macs,
+                    macs=use.macs if phase == len(launch.tasks) else 0,
                     nodes=computed,
                     outputs=use.outputs,
                     reason=use.reason,

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from edgewright.compiler.verify.compare import DEFAULT_OF_LARGEST
+from edgewright.spec.decode import decode
 from edgewright.spec.errors import BundleError
 from edgewright.spec.target import Target
 from edgewright.spec.tensor import ITEM_BYTES, TensorSpec
@@ -187,8 +186,7 @@ def parse_manifest(text: str) -> Manifest:
             rule=f"This Edgewright reads version {SCHEMA_VERSION}.",
             remedy="Compile the model again, or install the Edgewright that wrote the bundle.",
         )
-    manifest = _decode(Manifest, raw, "")
-    assert isinstance(manifest, Manifest)
+    manifest = decode(Manifest, raw, _broken)
     for spec in (*manifest.inputs, *manifest.outputs):
         if spec.dtype not in ITEM_BYTES:
             raise _broken(f"gives the tensor '{spec.name}' the unknown element type {spec.dtype!r}")
@@ -201,34 +199,3 @@ def _broken(what: str) -> BundleError:
         rule="A bundle is used only as it was written.",
         remedy="Compile the model again.",
     )
-
-
-def _decode(kind: Any, raw: Any, where: str) -> Any:
-    """``raw`` as a value of ``kind``: a dataclass, a tuple, a mapping or a plain type."""
-    if dataclasses.is_dataclass(kind):
-        return _decode_object(kind, raw, where)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is tuple:
-        if not isinstance(raw, list):
-            raise _broken(f"holds no list at '{where}'")
-        return tuple(_decode(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(raw))
-    if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(raw, dict):
-            raise _broken(f"holds no object at '{where}'")
-        return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in raw.items()}
-    if kind is float and type(raw) is int:
-        return float(raw)
-    if type(raw) is not kind:
-        raise _broken(f"holds no {kind.__name__} at '{where}'")
-    return raw
-
-
-def _decode_object(kind: Any, raw: Any, where: str) -> Any:
-    if not isinstance(raw, dict):
-        raise _broken(f"holds no object at '{where}'")
-    hints = typing.get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-    inside = f"{where}." if where else ""
-    for name in sorted(set(names) ^ set(raw)):
-        raise _broken(f"{'lacks' if name in names else 'has the unknown key'} '{inside}{name}'")
-    return kind(**{name: _decode(hints[name], raw[name], inside + name) for name in names})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
 import shutil
 from collections.abc import Mapping
@@ -93,7 +92,7 @@ def write_bundle(
             },
             library=LibraryEntry(f"lib/lib{compiled.name}.so", f"{compiled.name}_program"),
             weights="embed" if options.embed_weights else "file",
-            options={key: str(value) for key, value in dataclasses.asdict(options).items()},
+            options=options.described(),
             inputs=compiled.inputs,
             outputs=compiled.outputs,
             layers=_layers(compiled),

@@ -14,10 +14,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgewright.api import Bundle, compile, inspect, load  # noqa: A004  # the command line's verb
+    from edgewright.api import Bundle, compile, inspect, load, tune  # noqa: A004  # the command line's verb
     from edgewright.compiler.verify.verification import Verification
     from edgewright.deploy.benchmark import Benchmark
+    from edgewright.deploy.tuning.tune import Tuning
     from edgewright.inspection import Inspection
+    from edgewright.schedules.records import Records
     from edgewright.spec.errors import (
         BoardError,
         BundleError,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         EnvironmentFailure,
         ModelError,
         OutputError,
+        RecordsError,
         TargetError,
         TensorError,
         ToolError,
@@ -45,11 +48,14 @@ __all__ = [
     "Inspection",
     "ModelError",
     "OutputError",
+    "Records",
+    "RecordsError",
     "Target",
     "TargetError",
     "TensorError",
     "TensorSpec",
     "ToolError",
+    "Tuning",
     "UnsupportedModelError",
     "UsageError",
     "Verification",
@@ -58,6 +64,7 @@ __all__ = [
     "compile",
     "inspect",
     "load",
+    "tune",
 ]
 
 __version__ = "0.1.0"
@@ -65,13 +72,16 @@ __version__ = "0.1.0"
 _HOMES = {
     "Benchmark": "edgewright.deploy.benchmark",
     "Bundle": "edgewright.api",
+    "Records": "edgewright.schedules.records",
     "Target": "edgewright.spec.target",
     "TensorSpec": "edgewright.spec.tensor",
+    "Tuning": "edgewright.deploy.tuning.tune",
     "Verification": "edgewright.compiler.verify.verification",
     "Inspection": "edgewright.inspection",
     "compile": "edgewright.api",
     "inspect": "edgewright.api",
     "load": "edgewright.api",
+    "tune": "edgewright.api",
 }
 
 

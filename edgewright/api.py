@@ -12,13 +12,15 @@ from edgewright.bundle import Bundle
 from edgewright.deploy.bundle import hash_file, read_bundle, replaceable
 from edgewright.deploy.output_folder import check_output, staged_folder
 from edgewright.model_name import model_name
+from edgewright.schedules.records import Records
 from edgewright.spec.errors import UsageError
 from edgewright.spec.progress import Progress, StageClock, silent
 
 if TYPE_CHECKING:
+    from edgewright.deploy.tuning.tune import Tuning
     from edgewright.inspection import Inspection
 
-__all__ = ["Bundle", "compile", "inspect", "load"]
+__all__ = ["Bundle", "compile", "inspect", "load", "tune"]
 
 _WEIGHTS = ("file", "embed")
 _TOOLCHAINS = ("zig", "gnu")
@@ -36,6 +38,7 @@ def compile(  # noqa: A001  # the verb of the command line
     max_workspace: int | None = None,
     weights: str = "file",
     toolchain: str = "zig",
+    records: str | os.PathLike[str] | Records | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Bundle:
@@ -49,18 +52,21 @@ def compile(  # noqa: A001  # the verb of the command line
             that lives as long as the returned object (see :meth:`Bundle.save`).
         name: the model's name in file names and C; by default that of the file.
         input_shapes: extents of inputs with symbolic dimensions, by input.
-        conv_algorithm: ``auto``, ``direct`` or ``winograd``.
+        conv_algorithm: ``auto``, ``direct``, ``depthwise``, ``winograd``, ``im2col`` or ``fft``.
         max_error: largest error a kernel may add, as a share of its output's largest value; by
             default Winograd's may be four times the direct convolution's.
         max_workspace: bytes of working memory that a kernel may take for each thread.
         weights: ``file`` (weights.bin, mapped) or ``embed`` (inside the library).
         toolchain: ``zig`` (from the ziglang wheel) or ``gnu`` (a cross compiler of the system).
+        records: what :func:`tune` measured, or its file: the fastest kernels replace those that
+            the cost model would choose, within the limits above.
         force: replace a bundle that stands at ``output``.
         progress: told each stage's name and the fraction of it that is done.
 
     Raises:
         UsageError: an argument is wrong; the subclasses say which.
         ModelError: the model is broken, or cannot be compiled right.
+        RecordsError: the file of records cannot be read, or is damaged.
         EnvironmentFailure: a tool or the disk failed. Whatever is raised, nothing is left behind.
     """
     import onnx_ir
@@ -77,7 +83,9 @@ def compile(  # noqa: A001  # the verb of the command line
     _check_choice("toolchain", toolchain, _TOOLCHAINS)
     core, board = resolve(target)
     file, name = Path(model), model_name(name, Path(model))
-    options = Options(conv_algorithm, max_error, max_workspace, weights == "embed")
+    if records is not None and not isinstance(records, Records):
+        records = Records.load(records)
+    options = Options(conv_algorithm, max_error, max_workspace, weights == "embed", records)
     folder, temporary = _place(output, f"{name}-{board.name if board else core.name}", force)
     clock = StageClock(progress or silent)
 
@@ -132,6 +140,71 @@ def inspect(
     from edgewright.inspection import inspect_model
 
     return inspect_model(Path(model), target, input_shapes)
+
+
+def tune(
+    model: str | os.PathLike[str],
+    target: str | Mapping[str, Any] = "host",
+    *,
+    output: str | os.PathLike[str] | None = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    budget: float | None = None,
+    threads: int | None = None,
+    command: str = "edgewright.tune",
+    progress: Progress | None = None,
+) -> Tuning:
+    """Measure kernels for a model's layers on this machine, for :func:`compile` to choose from.
+
+    Candidates of each convolution and matrix product are compiled, compared with one another and
+    timed in turns, in a process of their own and on the threads of the C runtime.
+
+    Args:
+        model: the ``.onnx`` file; its external data lies in the same folder.
+        target: ``host``, or a core that this machine is.
+        output: the file of records. One that is there is extended: what it holds is not measured
+            again. It is written after each workload. None keeps the records in memory.
+        input_shapes: extents of inputs with symbolic dimensions, by input.
+        budget: seconds after which no other workload is begun; None measures all.
+        threads: threads that share the work; by default as many as a bundle uses here.
+        command: what the file says that it was made by.
+        progress: told each stage's name and the fraction of it that is done.
+
+    Raises:
+        TargetError: kernels for the target cannot be timed on this machine.
+        UsageError: the budget or the number of threads is out of range.
+        ModelError: the model is broken, or cannot be compiled right.
+        RecordsError: the file that is there is damaged, or was measured on another processor.
+        OutputError: the file cannot be written.
+        EnvironmentFailure: a tool or the disk failed.
+    """
+    import onnx_ir
+
+    from edgewright.compiler.onnx_passes import load_model, prepare
+    from edgewright.compiler.tunable import find_tunables
+    from edgewright.deploy.boards.registry import resolve
+    from edgewright.deploy.tuning.tune import check_conditions, open_records, tune_layers
+
+    core, board = resolve(target)
+    place = None if output is None else Path(output)
+    threads = check_conditions(core, board, threads, budget, place)
+    records = open_records(place)
+    clock = StageClock(progress or silent)
+    with clock.stage("load"):
+        loaded = load_model(Path(model), input_shapes)
+    with clock.stage("prepare"):
+        prepared = onnx_ir.to_proto(prepare(loaded))
+    with clock.stage("choose"):
+        tunables = find_tunables(prepared, core)
+    return tune_layers(
+        tunables,
+        core,
+        records,
+        threads=threads,
+        output=place,
+        budget=budget,
+        command=command,
+        progress=clock.progress,
+    )
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

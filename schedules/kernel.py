@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ class Offer:
         scratch_bytes: scratch memory of one thread.
         error: largest error to expect, as a multiple of the direct convolution's; 0 where it is
             the same sums, which no limit excludes.
+        config: the tile's sizes as they stand in the name.
+        others: the family's offers with other tile sizes, the most promising first, for
+            measuring; none of them has this offer's name.
     """
 
     algorithm: str
@@ -76,6 +79,8 @@ class Offer:
     build: Callable[[], Kernel]
     scratch_bytes: int = 0
     error: float = 0.0
+    config: str = ""
+    others: Callable[[], Sequence[Offer]] = field(default=tuple, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,16 @@ from tvm import s_tir, tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script.builder import ir as builder
 
-from edgewright.schedules.cost import core_rates
+from edgewright.schedules.activations import activated
+from edgewright.schedules.simd import (
+    Simd,
+    VectorArithmetic,
+    maximum,
+    minimum,
+    multiply_add,
+    simd_of,
+)
 from edgewright.schedules.workload import Activation
-from edgewright.spec.target import Target
 
 __all__ = [
     "ANY_ALIGNMENT",
@@ -40,6 +47,7 @@ __all__ = [
     "minimum",
     "multiply_add",
     "pixel_index",
+    "prefetch",
     "simd_of",
     "store",
     "tap_runs",
@@ -48,46 +56,6 @@ __all__ = [
 
 #: Alignment in bytes of tensors whose addresses users choose; kernels' own tensors are 64-aligned.
 ANY_ALIGNMENT = 4
-
-
-@dataclass(frozen=True)
-class Simd:
-    """How kernels use an instruction set's vectors.
-
-    Attributes:
-        lanes: float32 elements of a vector.
-        by_lane: multiply-adds take one lane of a vector as operand, so inputs are read as vectors.
-        call_fma: multiply-adds must be asked for; LLVM fuses no vector ``a + b * c`` on 32-bit ARM.
-        call_max: one instruction is the NaN-keeping maximum; elsewhere a select is faster.
-    """
-
-    lanes: int
-    by_lane: bool
-    call_fma: bool
-    call_max: bool
-
-    @property
-    def dtype(self) -> str:
-        """TVM's name of the vector's type."""
-        return f"float32x{self.lanes}" if self.lanes > 1 else "float32"
-
-    def scalar(self) -> Simd:
-        """The same instruction set, one element at a time."""
-        return Simd(lanes=1, by_lane=False, call_fma=False, call_max=False)
-
-
-def simd_of(target: Target) -> Simd:
-    """The vectors of a target."""
-    narrow = target.isa.name == "neon32"
-    # Without VFPv4 the intrinsic would be a call of fmaf for each lane. With it there is no
-    # multiply-add by lane, and a load that spreads one element is the cheaper operand.
-    vfp4 = "+vfp4" in target.mattr
-    return Simd(
-        lanes=target.isa.vec_lanes,
-        by_lane=core_rates(target.isa).by_lane or (narrow and not vfp4),
-        call_fma=narrow and vfp4,
-        call_max=target.isa.name in ("neon", "neon32"),
-    )
 
 
 def index(value: int) -> Any:
@@ -114,6 +82,12 @@ def extract_lane(vector: Any, position: int) -> Any:
 def load(buffer: Any, indices: Sequence[Any], lanes: int) -> Any:
     """``lanes`` consecutive elements of ``buffer`` from ``indices`` on, bound to a variable."""
     return builder.Bind(buffer[_vector_indices(indices, lanes)])
+
+
+def prefetch(buffer: Any, position: Any) -> None:
+    """Asks for the cache line of element ``position`` of a flat buffer, to be read soon."""
+    address = tirx.address_of(buffer[position])
+    builder.evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", address, 0, 3, 1))
 
 
 def store(buffer: Any, indices: Sequence[Any], value: Any, lanes: int) -> None:
@@ -149,14 +123,23 @@ def kernel_function(name: str, emit: Callable[[], None]) -> Any:
     """Builds the ``tirx.PrimFunc`` called ``name`` whose parameters and body ``emit`` emits.
 
     The body is an ``SBlockRealize``, as Relax asks of a function that it calls, and the function
-    is marked opaque (pattern 8), so that no fusion pass looks inside.
+    is marked opaque (pattern 8), so that no fusion pass looks inside. Buffers allocated outside of
+    the parallel loops belong to its root block, where the compiler finds what outlives a loop::
+
+        t = alloc_buffer(…)                   # of the block
+        for i in parallel(n): t[…] = f(x)
+        for i in parallel(m): y[…] = g(t)
     """
     with IRBuilder() as ir_builder, builder.prim_func(s_tir=True):
         builder.func_name(name)
         builder.func_attr({"tirx.noalias": True, "global_symbol": name, "op_pattern": 8})
         emit()
     function = ir_builder.get()
-    block = s_tir.SBlock([], [], [], "root", function.body)
+    body, buffers = function.body, []
+    if isinstance(body, tirx.SeqStmt):
+        buffers = [s.buffer for s in body.seq if isinstance(s, tirx.AllocBuffer)]
+        body = tirx.SeqStmt([s for s in body.seq if not isinstance(s, tirx.AllocBuffer)])
+    block = s_tir.SBlock([], [], [], "root", body, alloc_buffers=buffers)
     return function.with_body(s_tir.SBlockRealize([], tirx.const(True, "bool"), block))
 
 
@@ -169,27 +152,6 @@ def pixel_index(row: Any, width: int, column: Any) -> Any:
     return builder.Bind(tirx.max(index(0), row * width + column))
 
 
-def multiply_add(total: Any, left: Any, right: Any, simd: Simd) -> Any:
-    """``total + left * right`` in one instruction where there is one."""
-    if simd.call_fma:
-        return tirx.call_llvm_pure_intrin(simd.dtype, "llvm.fma", left, right, total)
-    return total + left * right
-
-
-def maximum(bound: Any, value: Any, simd: Simd) -> Any:
-    """``max(bound, value)``; NaN in ``value`` stays NaN."""
-    if simd.call_max:
-        return tirx.call_llvm_pure_intrin(simd.dtype, "llvm.maximum", bound, value)
-    return tirx.max(bound, value)
-
-
-def minimum(bound: Any, value: Any, simd: Simd) -> Any:
-    """``min(bound, value)``; NaN in ``value`` stays NaN."""
-    if simd.call_max:
-        return tirx.call_llvm_pure_intrin(simd.dtype, "llvm.minimum", bound, value)
-    return tirx.min(bound, value)
-
-
 def activate(value: Any, activation: Activation | None, simd: Simd) -> Any:
     """``activation(value)`` on vectors; NaN stays NaN.
 
@@ -198,31 +160,7 @@ def activate(value: Any, activation: Activation | None, simd: Simd) -> Any:
     """
     if activation is None:
         return value
-    value, lanes = builder.Bind(value), simd.lanes
-    zero = constant(0.0, lanes)
-    if activation.kind == "relu":
-        return maximum(zero, value, simd)
-    if activation.kind == "clip":
-        return _clamp(value, activation.low, activation.high, simd)
-    if activation.kind == "leaky_relu":
-        slope = constant(activation.alpha, lanes)
-        return maximum(zero, value, simd) + slope * minimum(zero, value, simd)
-    if activation.kind == "hard_swish":
-        sixth, half = constant(1.0 / 6.0, lanes), constant(0.5, lanes)
-        return value * _clamp(value * sixth + half, 0.0, 1.0, simd)
-    if activation.kind == "hard_sigmoid":
-        slope, offset = constant(activation.alpha, lanes), constant(activation.beta, lanes)
-        return _clamp(value * slope + offset, 0.0, 1.0, simd)
-    raise ValueError(f"activation '{activation.kind}' cannot be fused")
-
-
-def _clamp(value: Any, low: float, high: float, simd: Simd) -> Any:
-    """``min(max(value, low), high)``, infinite bounds left out."""
-    if low > float("-inf"):
-        value = maximum(constant(low, simd.lanes), value, simd)
-    if high < float("inf"):
-        value = minimum(constant(high, simd.lanes), value, simd)
-    return value
+    return activated(builder.Bind(value), activation, VectorArithmetic(simd))
 
 
 class RegisterTile:

@@ -5,9 +5,26 @@ The name holds everything that the code depends on, so that equal names mean equ
 
 from __future__ import annotations
 
-from edgewright.schedules.workload import Activation, Conv2dWorkload, Epilogue
+from dataclasses import replace
 
-__all__ = ["activation_stem", "conv2d_stem", "epilogue_stem", "kernel_name", "number_stem"]
+from edgewright.schedules.workload import (
+    Activation,
+    Conv2dTransposedWorkload,
+    Conv2dWorkload,
+    DenseWorkload,
+    Epilogue,
+)
+
+__all__ = [
+    "activation_stem",
+    "conv2d_key",
+    "conv2d_stem",
+    "dense_key",
+    "dense_stem",
+    "epilogue_stem",
+    "kernel_name",
+    "number_stem",
+]
 
 
 def kernel_name(op: str, tile: str, isa: str, *rest: str) -> str:
@@ -26,15 +43,20 @@ def number_stem(value: float) -> str:
 
 
 def activation_stem(activation: Activation | None) -> str:
-    """``relu``, ``clip0to6``, ``leaky0p1``, ``hsigmoid0p2b0p5``, …; empty for none."""
+    """``relu``, ``clip0to6``, ``leaky0p1``, ``hsigmoid0p2b0p5``, ``gelut2`` (times 2), …."""
     if activation is None:
         return ""
+    if activation.scale != 1.0:
+        whole = replace(activation, scale=1.0)
+        return f"{activation_stem(whole)}t{number_stem(activation.scale)}"
     if activation.kind == "clip":
         return f"clip{number_stem(activation.low)}to{number_stem(activation.high)}"
     if activation.kind == "leaky_relu":
         return f"leaky{number_stem(activation.alpha)}"
     if activation.kind == "hard_sigmoid":
         return f"hsigmoid{number_stem(activation.alpha)}b{number_stem(activation.beta)}"
+    if activation.kind == "swish":
+        return f"swish{number_stem(activation.alpha)}"
     return activation.kind.replace("_", "")
 
 
@@ -44,11 +66,11 @@ def epilogue_stem(epilogue: Epilogue) -> str:
     return "_".join(filter(None, [*parts, activation_stem(epilogue.activation)]))
 
 
-def conv2d_stem(workload: Conv2dWorkload) -> str:
+def conv2d_stem(workload: Conv2dWorkload | Conv2dTransposedWorkload) -> str:
     """Shape of a convolution: ``n1c64h56w56_o64k3x3s1p1``, with what differs from the usual.
 
     Unequal strides, paddings and dilations are written in full: ``s2x1``, ``p0x1x0x1`` (top, left,
-    bottom, right), ``d2``; groups as ``g4``.
+    bottom, right), ``d2``; groups as ``g4``; output padding as ``e1x0``.
     """
     w = workload
     pads = (w.pad_top, w.pad_left, w.pad_bottom, w.pad_right)
@@ -56,7 +78,31 @@ def conv2d_stem(workload: Conv2dWorkload) -> str:
     stride = str(w.stride_h) if w.stride_h == w.stride_w else f"{w.stride_h}x{w.stride_w}"
     dilation = "" if (w.dilation_h, w.dilation_w) == (1, 1) else f"d{w.dilation_h}x{w.dilation_w}"
     groups = f"g{w.groups}" if w.groups > 1 else ""
+    if isinstance(w, Conv2dTransposedWorkload) and (w.out_pad_h or w.out_pad_w):
+        groups += f"e{w.out_pad_h}x{w.out_pad_w}"
     return (
         f"n{w.batch}c{w.in_channels}h{w.in_h}w{w.in_w}"
         f"_o{w.out_channels}k{w.kernel_h}x{w.kernel_w}s{stride}p{pad}{dilation}{groups}"
     )
+
+
+def dense_stem(workload: DenseWorkload) -> str:
+    """Shape of a fully connected layer: ``r1i512_o1000``."""
+    return f"r{workload.rows}i{workload.in_features}_o{workload.out_features}"
+
+
+def conv2d_key(workload: Conv2dWorkload, input_layout: str) -> str:
+    """A convolution's name in tuning records: ``conv2d_n1c64h56w56_o64k3x3s1p1_b_relu``.
+
+    >>> conv2d_key(Conv2dWorkload(1, 3, 8, 8, 16, 1, 1), "NCHW")
+    'conv2d_nchw_n1c3h8w8_o16k1x1s1p0'
+    """
+    op = "conv2d_nchw" if input_layout == "NCHW" else "conv2d"
+    parts = (op, conv2d_stem(workload), epilogue_stem(workload.epilogue))
+    return "_".join(filter(None, parts))
+
+
+def dense_key(workload: DenseWorkload) -> str:
+    """A fully connected layer's name in tuning records: ``dense_r1i512_o1000_b``."""
+    parts = ("dense", dense_stem(workload), epilogue_stem(workload.epilogue))
+    return "_".join(filter(None, parts))

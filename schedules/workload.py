@@ -10,14 +10,19 @@ from dataclasses import dataclass
 __all__ = [
     "FUSED_ACTIVATIONS",
     "Activation",
+    "Conv2dTransposedWorkload",
     "Conv2dWorkload",
     "DenseWorkload",
     "Epilogue",
     "Pool2dWorkload",
+    "Resize2dWorkload",
 ]
 
 #: Activations that kernels apply before they store; the others stay operators of their own.
-FUSED_ACTIVATIONS = ("relu", "clip", "leaky_relu", "hard_swish", "hard_sigmoid")
+FUSED_ACTIVATIONS = (
+    *("relu", "clip", "leaky_relu", "hard_swish", "hard_sigmoid"),
+    *("sigmoid", "silu", "swish", "tanh", "gelu", "gelu_tanh", "mish"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,13 @@ class Activation:
     """An elementwise function of one element.
 
     Attributes:
-        kind: ``relu``, ``clip``, ``leaky_relu``, ``hard_swish``, ``hard_sigmoid``, ``sigmoid``,
-            ``silu`` or ``tanh``.
+        kind: one of :data:`FUSED_ACTIVATIONS`; ``schedules.activations`` defines them.
         low: lower bound of ``clip``.
         high: upper bound of ``clip``.
-        alpha: slope of ``leaky_relu`` below zero; slope of ``hard_sigmoid``.
+        alpha: slope of ``leaky_relu`` below zero; slope of ``hard_sigmoid``; factor of the
+            argument of the sigmoid in ``swish``.
         beta: offset of ``hard_sigmoid``.
+        scale: factor of the result.
     """
 
     kind: str
@@ -38,6 +44,7 @@ class Activation:
     high: float = 0.0
     alpha: float = 0.0
     beta: float = 0.0
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,65 @@ class Conv2dWorkload:
 
 
 @dataclass(frozen=True)
+class Conv2dTransposedWorkload:
+    """A 2-d transposed convolution, the gradient of a convolution by its input.
+
+    ``y[n, o, ih*stride_h + kh*dilation_h - pad_top, …]`` collects ``x[n, i, ih, iw] * w[i, o, kh,
+    kw]``. Weights are ``IOHW``: ``(in_channels, out_channels / groups, kernel_h, kernel_w)``.
+
+    Attributes:
+        pad_top, pad_left, pad_bottom, pad_right: rows and columns cut off the output.
+        out_pad_h, out_pad_w: rows and columns more at the output's end.
+        groups: groups of channels.
+    """
+
+    batch: int
+    in_channels: int
+    in_h: int
+    in_w: int
+    out_channels: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int = 1
+    stride_w: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+    pad_bottom: int = 0
+    pad_right: int = 0
+    dilation_h: int = 1
+    dilation_w: int = 1
+    out_pad_h: int = 0
+    out_pad_w: int = 0
+    groups: int = 1
+    epilogue: Epilogue = Epilogue()
+
+    @property
+    def out_h(self) -> int:
+        """Output height."""
+        reach = self.dilation_h * (self.kernel_h - 1) + 1
+        cut = self.pad_top + self.pad_bottom
+        return (self.in_h - 1) * self.stride_h + reach - cut + self.out_pad_h
+
+    @property
+    def out_w(self) -> int:
+        """Output width."""
+        reach = self.dilation_w * (self.kernel_w - 1) + 1
+        cut = self.pad_left + self.pad_right
+        return (self.in_w - 1) * self.stride_w + reach - cut + self.out_pad_w
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates, those that the padding cuts off included."""
+        taps = self.out_channels // self.groups * self.kernel_h * self.kernel_w
+        return self.batch * self.in_channels * self.in_h * self.in_w * taps
+
+    @property
+    def is_depthwise(self) -> bool:
+        """One input and one output channel for each group."""
+        return self.groups > 1 and self.groups == self.in_channels == self.out_channels
+
+
+@dataclass(frozen=True)
 class DenseWorkload:
     """``y[rows, out_features] = x[rows, in_features] @ w.T``, plain row-major layout."""
 
@@ -149,3 +215,24 @@ class Pool2dWorkload:
     dilation_h: int = 1
     dilation_w: int = 1
     count_include_pad: bool = False
+
+
+@dataclass(frozen=True)
+class Resize2dWorkload:
+    """A resampling of the height and width of a blocked activation.
+
+    Attributes:
+        method: ``nearest`` or ``linear``.
+        coordinates: ONNX's ``coordinate_transformation_mode``.
+        rounding: ONNX's ``nearest_mode``; of no meaning to ``linear``.
+    """
+
+    batch: int
+    channels: int
+    in_h: int
+    in_w: int
+    out_h: int
+    out_w: int
+    method: str
+    coordinates: str
+    rounding: str = "round_prefer_floor"

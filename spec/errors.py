@@ -11,6 +11,7 @@
     ├── ModelError                 2   the model is broken
     │   └── UnsupportedModelError  2   the model is sound, but we cannot compile it right
     ├── BundleError                2   a bundle is incomplete or was changed
+    ├── RecordsError               2   a file of tuning records is damaged, or another machine's
     └── EnvironmentFailure         3   a tool, the disk or the board failed
         ├── ToolError              3   QEMU, the C compiler or another program is absent or failed
         └── BoardError             3   the board cannot be reached or refused the work
@@ -28,6 +29,7 @@ __all__ = [
     "EnvironmentFailure",
     "ModelError",
     "OutputError",
+    "RecordsError",
     "TargetError",
     "TensorError",
     "ToolError",
@@ -92,6 +94,10 @@ class UnsupportedModelError(ModelError):
 
 class BundleError(EdgewrightError):
     """A bundle is incomplete, or was changed after it was written."""
+
+
+class RecordsError(EdgewrightError):
+    """A file of tuning records cannot be read, is damaged, or was measured on another machine."""
 
 
 class EnvironmentFailure(EdgewrightError):

@@ -17,11 +17,14 @@ SURFACE = {
     "Inspection",
     "ModelError",
     "OutputError",
+    "Records",
+    "RecordsError",
     "Target",
     "TargetError",
     "TensorError",
     "TensorSpec",
     "ToolError",
+    "Tuning",
     "UnsupportedModelError",
     "UsageError",
     "Verification",
@@ -30,6 +33,7 @@ SURFACE = {
     "compile",
     "inspect",
     "load",
+    "tune",
 }
 
 
@@ -61,6 +65,7 @@ def test_the_verbs_have_full_types() -> None:
         edgewright.compile,
         edgewright.inspect,
         edgewright.load,
+        edgewright.tune,
         edgewright.Bundle.run,
         edgewright.Bundle.verify,
         edgewright.Bundle.bench,

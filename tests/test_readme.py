@@ -32,7 +32,7 @@ def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["models", "inspect", "compile", "run", "verify", "bench", "boards"]
+    "verb", ["models", "inspect", "tune", "compile", "run", "verify", "bench", "boards"]
 )
 def test_every_verb_is_in_the_readme(verb: str) -> None:
     assert f"`edgewright {verb} " in README

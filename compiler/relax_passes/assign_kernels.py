@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,25 @@ from edgewright.compiler.read_relax import constant_array, op_name, shape_of, us
 from edgewright.compiler.relax_passes.channel_views import ChannelView, channel_views
 from edgewright.compiler.relax_passes.fuse_epilogues import Fused, fuse_epilogues
 from edgewright.compiler.relax_passes.read_workload import (
+    conv2d_transposed_workload,
     conv2d_workload,
     dense_workload,
     pool2d_workload,
+    resize2d_workload,
 )
 from edgewright.compiler.relax_passes.track_layout import TrackedTensors
+from edgewright.compiler.tunable import Tunable
+from edgewright.schedules.cpu.resize2d import table
 from edgewright.schedules.kernel import Kernel, Limits, Selection
-from edgewright.schedules.select import select_conv2d, select_dense, select_pool2d
+from edgewright.schedules.records import Records
+from edgewright.schedules.select import (
+    select_conv2d,
+    select_conv2d_transposed,
+    select_dense,
+    select_pool2d,
+    select_resize2d,
+)
+from edgewright.schedules.workload import Conv2dTransposedWorkload, Conv2dWorkload
 from edgewright.spec.target import Target
 
 __all__ = ["Assigned", "assign_kernels"]
@@ -38,6 +50,7 @@ class Assigned:
         uses: by the name of the variable that a kernel's result is bound to.
         nodes: ONNX node of each other variable, by name.
         outputs: names of the returned variables; later passes bind these results to new ones.
+        tunables: the convolutions and matrix products whose kernels can be measured.
     """
 
     module: Any
@@ -45,27 +58,35 @@ class Assigned:
     uses: dict[str, KernelUse]
     nodes: dict[str, str]
     outputs: tuple[str, ...]
+    tunables: tuple[Tunable, ...] = ()
 
 
-def assign_kernels(imported: ImportedModel, target: Target, limits: Limits) -> Assigned:
+def assign_kernels(
+    imported: ImportedModel, target: Target, limits: Limits, records: Records | None = None
+) -> Assigned:
     """Assign a kernel to every operator that some kernel family takes.
 
-    Case 1: a convolution or matrix product with what ``fuse_epilogues`` fused behind it.
-    Case 2: 2-d pooling, global pooling included.
+    Case 1: a convolution, transposed too, or a matrix product, with what ``fuse_epilogues`` fused
+    behind it.
+    Case 2: 2-d pooling, global pooling included; resampling.
     Case 3: elementwise operators run in the blocked layout where an operand already has it, and
     channels that are only rearranged (``channel_views``) move when a kernel asks for them.
     Case 4: everything else stays as it is, on the plain layout; a reshape of it is free.
     """
-    return _Assignment(imported, target, limits).run()
+    return _Assignment(imported, target, limits, records).run()
 
 
 class _Assignment:
     """The rewriting of one function, binding by binding."""
 
-    def __init__(self, imported: ImportedModel, target: Target, limits: Limits) -> None:
+    def __init__(
+        self, imported: ImportedModel, target: Target, limits: Limits, records: Records | None
+    ) -> None:
         self.imported = imported
         self.target = target
         self.limits = limits
+        self.records = records
+        self.tunables: list[Tunable] = []
         self.bb = relax.BlockBuilder()
         self.tensors = TrackedTensors(self.bb, target, self.convert_layout)
         self.kernels: dict[str, Any] = {}
@@ -107,7 +128,8 @@ class _Assignment:
                     final = self.bb.emit_output(returned[0])
             self.bb.emit_func_output(final)
         names = tuple(str(output.name) for output in returned)
-        return Assigned(self.bb.get(), frozenset(self.kernels), self.uses, self.nodes, names)
+        kernels, tunables = frozenset(self.kernels), tuple(self.tunables)
+        return Assigned(self.bb.get(), kernels, self.uses, self.nodes, names, tunables)
 
     def call_kernel(self, kernel: Kernel, args: list[Any], shape: tuple[int, ...]) -> Any:
         """Emit a call of a kernel; equal names share one function."""
@@ -151,30 +173,13 @@ class _Assignment:
     # -- convolutions and matrix products -------------------------------------------------------
 
     def assign_chain(self, chain: Fused) -> None:
-        """Call the fused kernel, or a kernel of less, or leave the operators as they are."""
-        is_conv = op_name(chain.call) == "relax.nn.conv2d"
-        assign = self.assign_conv2d if is_conv else self.assign_dense
+        """Call the fused kernel, or leave the operators to the generic rules."""
+        assign = {
+            "relax.nn.conv2d": self.assign_conv2d,
+            "relax.nn.conv2d_transpose": self.assign_transposed,
+        }.get(op_name(chain.call), self.assign_dense)
         if assign(chain):
             return
-        if chain.activation is not None and len(chain.members) > 1:
-            # The activation may be what no family takes: try without it, then apply it alone.
-            shorter = self.without_activation(chain)
-            if shorter is not None and assign(shorter):
-                for member in chain.members[len(shorter.members) :]:
-                    self.assign_other(member, self.values[member])
-                return
-        self.assign_members(chain)
-
-    def without_activation(self, chain: Fused) -> Fused | None:
-        """The chain up to its activation."""
-        epilogue_ops = 1 + (chain.bias is not None) + (chain.residual is not None)
-        if epilogue_ops > len(chain.members):
-            return None
-        members = chain.members[:epilogue_ops]
-        return replace(chain, activation=None, members=members, output=members[-1])
-
-    def assign_members(self, chain: Fused) -> None:
-        """Leave a chain to the generic rules."""
         for member in chain.members:
             self.assign_other(member, self.values[member])
 
@@ -188,33 +193,57 @@ class _Assignment:
             self.tensors.has_blocked(source)
         )
         chosen = Selection(None)
-        if plain_input:
-            chosen = select_conv2d(workload, self.target, self.limits, input_layout="NCHW")
+        for layout in ("NCHW", "blocked") if plain_input else ("blocked",):
+            plain_input = layout == "NCHW"
+            chosen = select_conv2d(workload, self.target, self.limits, layout, self.records)
+            if chosen.kernel is not None:
+                self.tunables.append(Tunable(workload, layout, self.nodes_of(chain)[0]))
+                break
         if chosen.kernel is None:
-            plain_input = False
-            chosen = select_conv2d(workload, self.target, self.limits)
-        kernel = chosen.kernel
-        if kernel is None:
             return False
-        args = [self.tensors.plain(source) if plain_input else self.tensors.blocked(source)]
-        weights = constant_array(chain.call.args[1])
-        args += self.packed(kernel, weights, chain)
+        data = self.tensors.plain(source) if plain_input else self.tensors.blocked(source)
+        self.call_convolution(chain, workload, chosen, data)
+        return True
+
+    def assign_transposed(self, chain: Fused) -> bool:
+        """Case 1 for ``relax.nn.conv2d_transpose``."""
+        workload = conv2d_transposed_workload(chain)
+        if workload is None:
+            return False
+        chosen = select_conv2d_transposed(workload, self.target, self.limits)
+        if chosen.kernel is None:
+            return False
+        self.call_convolution(chain, workload, chosen, self.tensors.blocked(chain.call.args[0]))
+        return True
+
+    def call_convolution(
+        self,
+        chain: Fused,
+        workload: Conv2dWorkload | Conv2dTransposedWorkload,
+        chosen: Selection,
+        data: Any,
+    ) -> None:
+        """Emit the call of a kernel with blocked output, ``data`` in the layout it reads."""
+        kernel, w = chosen.kernel, workload
+        assert kernel is not None
+        args = [data, *self.packed(kernel, constant_array(chain.call.args[1]), chain)]
         if chain.residual is not None:
             args.append(self.tensors.blocked(chain.residual))
-        shape = (workload.batch, workload.out_channels, workload.out_h, workload.out_w)
+        shape = (w.batch, w.out_channels, w.out_h, w.out_w)
         result = self.call_kernel(kernel, args, self.tensors.blocked_shape(shape))
         self.tensors.put_blocked(chain.output, result, shape)
-        self.record(result, chain.output, "conv2d", self.nodes_of(chain), workload.macs, chosen)
-        return True
+        op = "conv2d" if isinstance(w, Conv2dWorkload) else "conv2d_transposed"
+        self.record(result, chain.output, op, self.nodes_of(chain), w.macs, chosen)
 
     def assign_dense(self, chain: Fused) -> bool:
         """Case 1 for ``relax.matmul`` by a constant matrix."""
         workload = dense_workload(chain)
         if workload is None:
             return False
-        chosen = select_dense(workload, self.target, self.limits)
+        chosen = select_dense(workload, self.target, self.limits, self.records)
         if chosen.kernel is None:
             return False
+        self.tunables.append(Tunable(workload, "plain", self.nodes_of(chain)[0]))
         args = [self.tensors.plain(chain.call.args[0])]
         args += self.packed(chosen.kernel, constant_array(chain.call.args[1]).T, chain)
         if chain.residual is not None:
@@ -257,6 +286,7 @@ class _Assignment:
             "relax.nn.avg_pool2d": self.assign_pool2d,
             "relax.mean": self.assign_pool2d,
             "relax.max": self.assign_pool2d,
+            "relax.image.resize2d": self.assign_resize2d,
         }.get(op_name(value))
         if handler is not None and handler(var, value):
             return
@@ -282,6 +312,21 @@ class _Assignment:
         else:  # keepdims=0
             self.tensors.put_reshaped(var, result, as_4d, shape)
         self.record(result, var, "pool2d", [self.node_of(var)], 0, chosen)
+        return True
+
+    def assign_resize2d(self, var: Any, call: Any) -> bool:
+        """Case 2."""
+        workload = resize2d_workload(call)
+        if workload is None or not self.tensors.has_blocked(call.args[0]):
+            return False
+        chosen = select_resize2d(workload, self.target)
+        if chosen.kernel is None:
+            return False
+        args = [self.tensors.blocked(call.args[0]), relax.const(table(workload), "float32")]
+        shape = shape_of(var)
+        result = self.call_kernel(chosen.kernel, args, self.tensors.blocked_shape(shape))
+        self.tensors.put_blocked(var, result, shape)
+        self.record(result, var, "resize2d", [self.node_of(var)], 0, chosen)
         return True
 
     def in_blocks(self, view: ChannelView) -> bool:

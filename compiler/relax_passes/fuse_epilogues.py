@@ -11,12 +11,23 @@ import numpy as np
 import numpy.typing as npt
 from tvm import relax
 
-from edgewright.compiler.read_relax import constant_array, is_constant, op_name, shape_of
+from edgewright.compiler.read_relax import (
+    constant_array,
+    is_constant,
+    op_name,
+    shape_of,
+    variables_of,
+)
+from edgewright.compiler.relax_passes.gated_activations import gated_activation
 from edgewright.schedules.workload import Activation, Epilogue
 
 __all__ = ["Fused", "fuse_epilogues"]
 
-_ANCHORS = ("relax.nn.conv2d", "relax.matmul")
+_ANCHORS = ("relax.nn.conv2d", "relax.nn.conv2d_transpose", "relax.matmul")
+#: Activations that are one operator of Relax without parameters, called as ours are.
+_SIMPLE = frozenset(
+    "relax." + name for name in "sigmoid tanh nn.relu nn.silu nn.gelu nn.gelu_tanh".split()
+)
 
 
 @dataclass
@@ -24,7 +35,8 @@ class Fused:
     """A convolution or matrix product with the operators fused behind it.
 
     Attributes:
-        call: the anchor, a call of ``relax.nn.conv2d`` or ``relax.matmul``.
+        call: the anchor, a call of ``relax.nn.conv2d``, ``relax.nn.conv2d_transpose`` or
+            ``relax.matmul``.
         output: the variable that the last fused operator is bound to.
         bias: float32 vector over output channels (or features), or None.
         residual: the tensor added before the activation, or None.
@@ -57,7 +69,8 @@ def fuse_epilogues(
 
     Case 1: ``add(chain, constant)``, one value for each output channel, becomes the bias.
     Case 2: ``add(chain, tensor)`` of the same shape becomes the residual.
-    Case 3: an activation ends the chain.
+    Case 3: an activation ends the chain: one operator, or several that ``gated_activation``
+        recognises or the importer made of one.
 
     Args:
         bindings: the dataflow block's bindings, in order.
@@ -71,7 +84,7 @@ def fuse_epilogues(
     users: dict[Any, list[Any]] = {}
     uses: Counter[Any] = Counter(outputs)
     for binding in bindings:
-        for used in _variables(binding.value):
+        for used in variables_of(binding.value):
             uses[used] += 1
             users.setdefault(used, []).append(binding.var)
     composite = _composites(value_of, activations)
@@ -101,8 +114,10 @@ def _extend(
     if chain.activation is not None:
         return False
     for result, (activation, source, members) in composite.items():
-        inside = sum(user in members for user in users.get(last, ()))
-        if source.same_as(last) and not taken & set(members) and uses[last] == inside:
+        if not source.same_as(last) or taken & set(members):
+            continue
+        inner = [last, *(member for member in members if not member.same_as(result))]
+        if all(_used_within(value, members, users, uses) for value in inner):
             chain.activation, chain.output = activation, result
             chain.members += members
             return True
@@ -130,15 +145,11 @@ def _extend(
     return True
 
 
-def _variables(value: Any) -> list[Any]:
-    found: list[Any] = []
-    if isinstance(value, relax.Var):
-        return [value]
-    for part in getattr(value, "args", None) or getattr(value, "fields", None) or ():
-        found += _variables(part)
-    if isinstance(value, relax.TupleGetItem):
-        found += _variables(value.tuple_value)
-    return found
+def _used_within(
+    value: Any, members: Sequence[Any], users: Mapping[Any, list[Any]], uses: Mapping[Any, int]
+) -> bool:
+    """Whether only ``members`` use a value; being an output of the block is a use too."""
+    return uses[value] == sum(user in members for user in users.get(value, ()))
 
 
 def _channel_vector(expr: Any, anchor: Any) -> npt.NDArray[np.float32] | None:
@@ -146,9 +157,9 @@ def _channel_vector(expr: Any, anchor: Any) -> npt.NDArray[np.float32] | None:
     if not is_constant(expr):
         return None
     array = constant_array(expr)
-    is_conv = op_name(anchor) == "relax.nn.conv2d"
-    channels = shape_of(anchor.args[1])[0 if is_conv else 1]
-    expected = (channels, 1, 1) if is_conv else (channels,)
+    is_dense = op_name(anchor) == "relax.matmul"
+    channels = shape_of(anchor)[-1 if is_dense else 1]
+    expected = (channels,) if is_dense else (channels, 1, 1)
     shape = tuple(array.shape)
     while shape and shape[0] == 1 and len(shape) > len(expected):
         shape = shape[1:]
@@ -161,7 +172,7 @@ def _channel_vector(expr: Any, anchor: Any) -> npt.NDArray[np.float32] | None:
 
 def _simple_activation(call: Any) -> Activation | None:
     name = op_name(call)
-    if name in ("relax.nn.relu", "relax.sigmoid", "relax.tanh", "relax.nn.silu"):
+    if name in _SIMPLE:
         return Activation(name.rsplit(".", 1)[1])
     if name == "relax.clip":
         return Activation("clip", low=float(call.args[1]), high=float(call.args[2]))
@@ -175,16 +186,10 @@ def _composites(
 ) -> dict[Any, tuple[Activation, Any, list[Any]]]:
     """Activations made of several operators: result to (activation, source, variables inside)."""
     found: dict[Any, tuple[Activation, Any, list[Any]]] = {}
-    for result, (activation, source) in activations.items():
-        if isinstance(source, relax.Var):
-            found[result] = (activation, source, _between(result, source, value_of))
-    for result, call in value_of.items():
-        if op_name(call) != "relax.multiply":
-            continue
-        for gate, source in ((call.args[0], call.args[1]), (call.args[1], call.args[0])):
-            inner: Any = value_of.get(gate) if isinstance(gate, relax.Var) else None
-            if op_name(inner) == "relax.sigmoid" and inner.args[0].same_as(source):
-                found[result] = (Activation("silu"), source, [gate, result])
+    for result in value_of:
+        match = activations.get(result) or gated_activation(result, value_of, activations)
+        if match is not None and isinstance(match[1], relax.Var):
+            found[result] = (*match, _between(result, match[1], value_of))
     return found
 
 
@@ -195,7 +200,7 @@ def _between(result: Any, source: Any, value_of: Mapping[Any, Any]) -> list[Any]
     def visit(variable: Any) -> None:
         if variable.same_as(source) or variable in inside or variable not in value_of:
             return
-        for used in _variables(value_of[variable]):
+        for used in variables_of(value_of[variable]):
             visit(used)
         inside.append(variable)
 

@@ -6,9 +6,21 @@ from typing import Any
 
 from edgewright.compiler.read_relax import op_name, shape_of
 from edgewright.compiler.relax_passes.fuse_epilogues import Fused
-from edgewright.schedules.workload import Conv2dWorkload, DenseWorkload, Pool2dWorkload
+from edgewright.schedules.workload import (
+    Conv2dTransposedWorkload,
+    Conv2dWorkload,
+    DenseWorkload,
+    Pool2dWorkload,
+    Resize2dWorkload,
+)
 
-__all__ = ["conv2d_workload", "dense_workload", "pool2d_workload"]
+__all__ = [
+    "conv2d_transposed_workload",
+    "conv2d_workload",
+    "dense_workload",
+    "pool2d_workload",
+    "resize2d_workload",
+]
 
 
 def conv2d_workload(chain: Fused) -> Conv2dWorkload | None:
@@ -28,6 +40,31 @@ def conv2d_workload(chain: Fused) -> Conv2dWorkload | None:
         kernel_w=kernel_w,
         **_window(attrs),
         groups=int(attrs.groups),
+        epilogue=chain.epilogue,
+    )
+
+
+def conv2d_transposed_workload(chain: Fused) -> Conv2dTransposedWorkload | None:
+    """The workload of a float32 transposed convolution, ``NCHW`` by constant ``IOHW``, or None."""
+    call, attrs = chain.call, chain.call.attrs
+    layouts = (str(attrs.data_layout), str(attrs.kernel_layout), str(attrs.out_layout))
+    if str(call.args[0].ty.dtype) != "float32" or layouts != ("NCHW", "IOHW", "NCHW"):
+        return None
+    batch, in_channels, in_h, in_w = shape_of(call.args[0])
+    _, group_out, kernel_h, kernel_w = shape_of(call.args[1])
+    groups = int(attrs.groups)
+    return Conv2dTransposedWorkload(
+        batch=batch,
+        in_channels=in_channels,
+        in_h=in_h,
+        in_w=in_w,
+        out_channels=group_out * groups,
+        kernel_h=kernel_h,
+        kernel_w=kernel_w,
+        **_window(attrs),
+        out_pad_h=int(attrs.output_padding[0]),
+        out_pad_w=int(attrs.output_padding[1]),
+        groups=groups,
         epilogue=chain.epilogue,
     )
 
@@ -73,6 +110,27 @@ def pool2d_workload(call: Any) -> Pool2dWorkload | None:
         kernel_w=int(attrs.pool_size[1]),
         **_window(attrs),
         count_include_pad=bool(attrs.count_include_pad),
+    )
+
+
+def resize2d_workload(call: Any) -> Resize2dWorkload | None:
+    """The workload of a float32 resampling by nearest neighbours or bilinear, or None."""
+    source, attrs = call.args[0], call.attrs
+    method = {"nearest_neighbor": "nearest", "linear": "linear"}.get(str(attrs.method))
+    if str(source.ty.dtype) != "float32" or str(attrs.layout) != "NCHW" or method is None:
+        return None
+    batch, channels, in_h, in_w = shape_of(source)
+    _, _, out_h, out_w = shape_of(call)
+    return Resize2dWorkload(
+        batch,
+        channels,
+        in_h,
+        in_w,
+        out_h,
+        out_w,
+        method,
+        str(attrs.coordinate_transformation_mode),
+        str(attrs.rounding_method),
     )
 
 

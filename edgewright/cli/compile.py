@@ -43,7 +43,9 @@ def compile_model(
             "--input-shape", help="Extents of an input with symbolic dimensions: x:1x3x224x224."
         ),
     ] = None,
-    conv_algorithm: Annotated[str, typer.Option(help="auto, direct or winograd.")] = "auto",
+    conv_algorithm: Annotated[
+        str, typer.Option(help="auto, direct, depthwise, winograd, im2col or fft.")
+    ] = "auto",
     max_error: Annotated[
         float | None,
         typer.Option(help="Largest error of a kernel, as a share of its output's largest value."),
@@ -57,6 +59,9 @@ def compile_model(
     toolchain: Annotated[
         str, typer.Option(help="zig (comes with Edgewright) or gnu (the system's cross compiler).")
     ] = "zig",
+    records: Annotated[
+        Path | None, typer.Option(help="What `edgewright tune` measured; overrides the cost model.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the bundle there.")] = False,
     as_json: Json = False,
     debug: Debug = False,
@@ -69,6 +74,7 @@ def compile_model(
     """
     from edgewright import api
     from edgewright.report.tables import kernel_table, size_table, stage_table
+    from edgewright.report.tuning_tables import records_line
 
     with progress_bar() as progress:
         bundle = api.compile(
@@ -82,6 +88,7 @@ def compile_model(
             max_workspace=max_workspace,
             weights=weights,
             toolchain=toolchain,
+            records=records,
             force=force,
             progress=progress,
         )
@@ -106,6 +113,8 @@ def compile_model(
         size_table(bundle.manifest),
     ):
         console.print(table, "")
+    if records is not None:
+        console.print(records_line(bundle.manifest), markup=False, soft_wrap=True)
     console.print(f"Wrote {bundle.path}", markup=False, soft_wrap=True)
 
 

@@ -71,7 +71,12 @@ def offer(
     refusal = _refusal(workload, input_layout)
     if refusal:
         return Declined(FAMILY, refusal)
-    cost, config = _cheapest(workload, target)
+    best, *others = _ranked(workload, target)
+    make = partial(_offer, workload, target)
+    return replace(make(*best), others=lambda: [make(*other) for other in others])
+
+
+def _offer(workload: Conv2dWorkload, target: Target, cost: float, config: DepthwiseConfig) -> Offer:
     name = kernel_name(
         "conv2d_depthwise",
         config.stem(),
@@ -80,7 +85,7 @@ def offer(
         epilogue_stem(workload.epilogue),
     )
     build = partial(build_kernel, workload, config, target, name, cost)
-    return Offer(algorithm=FAMILY, name=name, cost=cost, build=build)
+    return Offer(algorithm=FAMILY, name=name, cost=cost, build=build, config=config.stem())
 
 
 def _refusal(workload: Conv2dWorkload, input_layout: str) -> str:
@@ -117,19 +122,25 @@ def _suits(workload: Conv2dWorkload, config: DepthwiseConfig, target: Target) ->
 
 
 @lru_cache(maxsize=4096)
-def _cheapest(workload: Conv2dWorkload, target: Target) -> tuple[float, DepthwiseConfig]:
-    """The configuration of least estimated cycles, with its task split filled in."""
+def _ranked(workload: Conv2dWorkload, target: Target) -> tuple[tuple[float, DepthwiseConfig], ...]:
+    """Configurations by estimated cycles, with their task splits; the best has two more splits."""
     w = workload
     ranked = [
         (_cycles(w, config, target), -config.tile_ow, config.tile_oh, config)
         for config in get_configs(target)
         if _suits(w, config, target)
     ]
-    cycles, _, _, config = min(ranked, key=lambda entry: entry[:3])
+    ranked.sort(key=lambda entry: entry[:3])
     blocks = w.batch * math.ceil(w.in_channels / target.isa.vec_lanes)
-    units = math.ceil(w.out_h / config.tile_oh)
-    split = split_tasks(target, units=units, outer=blocks, cycles=cycles)
-    return cycles, replace(config, chunk_rows=split.size)
+    found: list[tuple[float, DepthwiseConfig]] = []
+    for cycles, _, _, config in ranked:
+        units = math.ceil(w.out_h / config.tile_oh)
+        split = split_tasks(target, units=units, outer=blocks, cycles=cycles)
+        sizes = [split.size]
+        if not found:
+            sizes += [min(units, split.size * 2), max(1, split.size // 2)]
+        found += [(cycles, replace(config, chunk_rows=size)) for size in sizes]
+    return tuple(dict.fromkeys(found))
 
 
 def _cycles(workload: Conv2dWorkload, config: DepthwiseConfig, target: Target) -> float:

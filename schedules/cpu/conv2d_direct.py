@@ -27,7 +27,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks, step_cycles, tile_fits
+from edgewright.schedules.cost import (
+    PREFETCH_BYTES,
+    TILE_CYCLES,
+    core_rates,
+    split_tasks,
+    step_cycles,
+    tile_fits,
+)
 from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig, Geometry
 from edgewright.schedules.cpu.conv2d_direct_emit import DirectEmitter
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
@@ -72,7 +79,14 @@ def offer(
     geometry = Geometry(
         merge_groups(workload, lanes), lanes, nchw, by_lane=mk.simd_of(target).by_lane
     )
-    cost, config = _cheapest(geometry, target)
+    best = _cheapest(geometry, target)
+    make = partial(_offer, workload, target, nchw)
+    return replace(make(*best), others=lambda: [make(*o) for o in _others(geometry, target, best)])
+
+
+def _offer(
+    workload: Conv2dWorkload, target: Target, nchw: bool, cost: float, config: Conv2dDirectConfig
+) -> Offer:
     name = kernel_name(
         "conv2d_direct" + ("_nchw" if nchw else ""),
         config.stem(),
@@ -81,7 +95,7 @@ def offer(
         epilogue_stem(workload.epilogue),
     )
     build = partial(build_kernel, workload, config, target, nchw, name, cost)
-    return Offer(algorithm=FAMILY, name=name, cost=cost, build=build)
+    return Offer(algorithm=FAMILY, name=name, cost=cost, build=build, config=config.stem())
 
 
 def _refusal(workload: Conv2dWorkload, nchw: bool) -> str:
@@ -115,23 +129,59 @@ def merge_groups(workload: Conv2dWorkload, lanes: int) -> Conv2dWorkload:
     return replace(w, groups=1)
 
 
-@lru_cache(maxsize=4096)
 def _cheapest(geometry: Geometry, target: Target) -> tuple[float, Conv2dDirectConfig]:
     """The configuration of least estimated cycles, with its task split filled in."""
+    cycles, config = _ranked(geometry, target)[0]
+    return cycles, _with_tasks(geometry, config, target, cycles)
+
+
+@lru_cache(maxsize=4096)
+def _ranked(geometry: Geometry, target: Target) -> tuple[tuple[float, Conv2dDirectConfig], ...]:
+    """Configurations by estimated cycles, their task split still to be filled in."""
     ranked = []
     for config in get_configs(target):
         if config.tile_oc > geometry.group_blocks or config.tile_ow > geometry.columns:
             continue
         full = _with_chunk(geometry, config, target)
         ranked.append((_cycles(geometry, full, target), config.tile_oc, config.tile_ow, full))
-    cycles, _, _, config = min(ranked, key=lambda entry: entry[:3])
-    return cycles, _with_tasks(geometry, config, target, cycles)
+    ranked.sort(key=lambda entry: entry[:3])
+    return tuple((cycles, config) for cycles, _, _, config in ranked)
+
+
+def _others(
+    geometry: Geometry, target: Target, best: tuple[float, Conv2dDirectConfig]
+) -> list[tuple[float, Conv2dDirectConfig]]:
+    """What to measure beside the cheapest: no prefetching, other task splits, then other tiles.
+
+    Of the tiles, the best of each ``tile_oc`` come first: neighbours differ by little.
+    """
+    cycles, config = best
+    oc_tiles = math.ceil(geometry.group_blocks / config.tile_oc)
+    units = geometry.columns // config.tile_ow if geometry.flat else geometry.rows
+    found = [(cycles, replace(config, prefetch_bytes=0))]
+    found += [
+        (cycles, replace(config, group_oc=group, chunk_rows=rows))
+        for group, rows in (
+            (config.group_oc, max(1, config.chunk_rows // 2)),
+            (config.group_oc, min(units, config.chunk_rows * 2)),
+            (oc_tiles if config.group_oc == 1 else 1, config.chunk_rows),
+        )
+    ]
+    tiles = _ranked(geometry, target)
+    first = {tile.tile_oc: tile for _, tile in reversed(tiles)}
+    for tile_cycles, tile in sorted(tiles, key=lambda entry: entry[1] != first[entry[1].tile_oc]):
+        found.append((tile_cycles, _with_tasks(geometry, tile, target, tile_cycles)))
+    return [entry for entry in dict.fromkeys(found) if entry[1] != config]
 
 
 def _with_chunk(
     geometry: Geometry, config: Conv2dDirectConfig, target: Target
 ) -> Conv2dDirectConfig:
-    """Chooses ``chunk_ic`` so that a tile's weights stay in half of level 2 between rows."""
+    """Chooses ``chunk_ic`` so that a tile's weights stay in half of level 2 between rows.
+
+    Where all weights exceed level 1 they are asked for ahead of their use; not where products are
+    by lane, since those cores' own prefetchers follow one stream and an instruction counts there.
+    """
     channels = geometry.group_in
     unroll = config.unroll_ic if not geometry.channels_first else 1
     bytes_per_channel = geometry.taps * config.tile_oc * geometry.lanes * 4
@@ -146,7 +196,9 @@ def _with_chunk(
             if blocks % parts == 0 and blocks // parts * geometry.lanes * bytes_per_channel <= limit
         ]
         chunk = fitting[0] if fitting else geometry.lanes
-    return replace(config, chunk_ic=chunk, unroll_ic=min(unroll, chunk))
+    weight_bytes = geometry.weight_elements * 4
+    ahead = PREFETCH_BYTES if weight_bytes > target.l1_bytes and not geometry.by_lane else 0
+    return replace(config, chunk_ic=chunk, unroll_ic=min(unroll, chunk), prefetch_bytes=ahead)
 
 
 def _cycles(geometry: Geometry, config: Conv2dDirectConfig, target: Target) -> float:
@@ -155,14 +207,26 @@ def _cycles(geometry: Geometry, config: Conv2dDirectConfig, target: Target) -> f
     steps = geometry.group_in * geometry.taps
     chunks = geometry.group_in // config.chunk_ic
     total = 0.0
-    for blocks, oc_tiles in _split(geometry.group_blocks, config.tile_oc):
+    for blocks, share, oc_tiles in _oc_tiles(geometry, config.tile_oc):
         resident = config.chunk_ic * geometry.taps * blocks * geometry.lanes * 4
         for width, ow_tiles in _split(geometry.columns, config.tile_ow):
-            step = step_cycles(target, blocks, width, weight_bytes_resident=resident)
+            step = step_cycles(
+                target, blocks, width, weight_bytes_resident=resident, shared_steps=share
+            )
             # Start and end of a tile touch every accumulator; each chunk more writes and reads it.
             moves = blocks * width * (2 + (1 if w.epilogue.residual else 0) + 2 * (chunks - 1))
             total += oc_tiles * ow_tiles * (steps * step + moves + TILE_CYCLES * chunks)
     return total * w.batch * w.groups * geometry.rows
+
+
+def _oc_tiles(geometry: Geometry, tile_oc: int) -> Iterator[tuple[int, int, int]]:
+    """Tiles of output channels as (blocks, input channels that share the last one's, count)."""
+    shared = geometry.shared_ic
+    full = (geometry.group_blocks - (shared > 1)) // tile_oc
+    if full:
+        yield tile_oc, 1, full
+    if geometry.group_blocks - full * tile_oc:
+        yield geometry.group_blocks - full * tile_oc, shared, 1
 
 
 def _split(extent: int, tile: int) -> Iterator[tuple[int, int]]:
@@ -184,7 +248,7 @@ def _with_tasks(
     w = geometry.workload
     oc_tiles = math.ceil(geometry.group_blocks / config.tile_oc)
     units = geometry.columns // config.tile_ow if geometry.flat else geometry.rows
-    weight_bytes = geometry.group_in * geometry.taps * geometry.group_blocks * geometry.lanes * 4
+    weight_bytes = geometry.weight_elements * 4
     one_chunk = config.chunk_ic == geometry.group_in
     if one_chunk and weight_bytes <= target.l2_bytes // 2:
         outer = w.batch * w.groups
@@ -213,7 +277,7 @@ def pack_weights(
 
     For each tile of output channels: chunk of input channels, kernel row, kernel column, input
     channel, output channel; input channels come before kernel rows if ``channels_first``. Missing
-    output channels are 0.
+    output channels are 0. Zeros follow, as far as prefetching reaches.
     """
     w = geometry.workload
     weights = _spread_over_joined_groups(weights, geometry.group_in, groups)
@@ -231,8 +295,37 @@ def pack_weights(
                 parts.append(tile.transpose(1, 2, 3, 0).ravel())
                 continue
             chunks = tile.reshape(len(tile), -1, chunk, w.kernel_h, w.kernel_w)
-            parts.append(chunks.transpose(1, 3, 4, 2, 0).ravel())
+            in_order = chunks.transpose(1, 3, 4, 2, 0)
+            is_last = first + config.tile_oc > geometry.group_blocks - (geometry.shared_ic > 1)
+            if geometry.shared_ic > 1 and is_last:
+                in_order = _share_last_block(in_order, lanes, geometry.shared_ic)
+            parts.append(in_order.ravel())
+    parts.append(np.zeros(config.prefetch_bytes // 4, np.float32))
     return np.ascontiguousarray(np.concatenate(parts))
+
+
+def _share_last_block(
+    tile: npt.NDArray[np.float32], lanes: int, share: int
+) -> npt.NDArray[np.float32]:
+    """Packs a tile's last block with ``share`` input channels in a vector, behind theirs of others.
+
+    Args:
+        tile: ``(…, input channel, output channel)``.
+        lanes: channels of a block.
+        share: input channels in a vector.
+    """
+    *outer, channels, _ = tile.shape
+    whole, last = tile[..., :-lanes], tile[..., -lanes : -lanes + lanes // share or None]
+    parts = []
+    for first in range(0, channels, share):
+        group = np.zeros((*outer, lanes // share, share), np.float32)
+        some = last[..., first : first + share, :]
+        group[..., : some.shape[-2]] = np.swapaxes(some, -1, -2)
+        parts += [
+            whole[..., first : first + share, :].reshape(*outer, -1),
+            group.reshape(*outer, lanes),
+        ]
+    return np.concatenate(parts, axis=-1)
 
 
 def _spread_over_joined_groups(

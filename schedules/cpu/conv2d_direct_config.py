@@ -12,6 +12,8 @@ __all__ = ["Conv2dDirectConfig", "Geometry"]
 
 #: Input channels whose products one turn of the innermost loop holds.
 UNROLL_IC = 4
+#: Most input channels that share a vector; it divides UNROLL_IC and the lanes of every block.
+MAX_SHARED_IC = 4
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Conv2dDirectConfig:
         chunk_ic: input channels in one pass over a task's outputs; all of them, or a divisor.
         group_oc: output-channel tiles of one task.
         chunk_rows: output rows (of a flattened image: column tiles) of one task.
+        prefetch_bytes: how far ahead weights are asked for; 0: not at all.
     """
 
     tile_oc: int
@@ -33,12 +36,14 @@ class Conv2dDirectConfig:
     chunk_ic: int = 0
     group_oc: int = 1
     chunk_rows: int = 1
+    prefetch_bytes: int = 0
 
     def stem(self) -> str:
         """The tile in a kernel's name."""
         return (
             f"oc{self.tile_oc}ow{self.tile_ow}u{self.unroll_ic}"
             f"ic{self.chunk_ic}g{self.group_oc}r{self.chunk_rows}"
+            + (f"pf{self.prefetch_bytes}" if self.prefetch_bytes else "")
         )
 
 
@@ -99,6 +104,38 @@ class Geometry:
     def group_blocks(self) -> int:
         """Blocks of output channels in one group."""
         return math.ceil(self.workload.out_channels // self.workload.groups / self.lanes)
+
+    @property
+    def shared_ic(self) -> int:
+        """Input channels that share the vectors of the last block of output channels, or 1.
+
+        A block of which only half the lanes are output channels holds the products of two input
+        channels, one of which only a quarter, of four::
+
+            lanes of 24 channels' second block    |o0 o1 .. o7 -  -  ..  - |   for each channel i
+            shared by two                         |o0 o0 o1 o1 .. o7 o7 o7 |   for i and i + 1
+
+        Their inputs are neighbours in a block, read and spread by one load. So 24 channels on 16
+        lanes cost 1.5 multiply-adds for each column instead of 2. By lane, spreading neighbours
+        would be one instruction more.
+        """
+        w = self.workload
+        if self.by_lane or self.nchw or w.groups > 1 or w.in_channels < MAX_SHARED_IC:
+            return 1
+        used = w.out_channels % self.lanes
+        return max((s for s in (1, 2, MAX_SHARED_IC) if 0 < used * s <= self.lanes), default=1)
+
+    @property
+    def weight_elements(self) -> int:
+        """Elements of one group's packed weights."""
+        shared = self.shared_ic > 1
+        last = self.shared_steps(self.group_in) if shared else 0
+        vectors = self.group_in * (self.group_blocks - shared) + last
+        return vectors * self.taps * self.lanes
+
+    def shared_steps(self, channels: int) -> int:
+        """Vectors of a shared block for ``channels`` input channels of one tap."""
+        return math.ceil(channels / self.shared_ic)
 
     @property
     def taps(self) -> int:

@@ -19,18 +19,30 @@ __all__ = ["DirectEmitter"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a register tile is: image, group, first of its output-channel blocks, input chunk."""
+    """Where a register tile is: image, group, its output-channel blocks, input chunk.
+
+    Attributes:
+        block: first of ``blocks`` blocks of output channels.
+        shared: input channels that share the vectors of the last of them, or 1.
+    """
 
     batch: Any
     group: Any
     block: Any
     blocks: int
     chunk: Any
+    shared: int = 1
 
 
 @dataclass(frozen=True)
 class Step:
-    """One kernel tap of a tile: first input pixel, first weight step, output columns it touches."""
+    """One kernel tap of a tile.
+
+    Attributes:
+        pixel: first input pixel.
+        position: first of the tile's weight vectors for this tap.
+        columns: output columns that the tap touches.
+    """
 
     tile: mk.RegisterTile
     place: Place
@@ -60,6 +72,8 @@ class DirectEmitter:
         self.units = full if geometry.flat else geometry.rows
         self.row_tasks = max(1, math.ceil(self.units / config.chunk_rows))
         self.oc_tiles = math.ceil(geometry.group_blocks / config.tile_oc)
+        #: Where this convolution's packed weights begin, if it is one of several.
+        self.first_weight: Any = 0
 
     def emit(self) -> None:
         """The whole function: parameters x, w, b where biased, r where residual, y."""
@@ -83,7 +97,8 @@ class DirectEmitter:
         else:
             in_blocks = math.ceil(w.in_channels / self.lanes)
             self.x = mk.declare("x", (w.batch, in_blocks, w.in_h, w.in_w, self.lanes))
-        self.weights = mk.declare("w", (out_blocks * self.lanes * g.group_in * g.taps,))
+        weights = w.groups * g.weight_elements
+        self.weights = mk.declare("w", (weights + self.config.prefetch_bytes // 4,))
         self.bias = mk.declare("b", (out_blocks * self.lanes,)) if w.epilogue.bias else None
         out_shape = (w.batch, out_blocks, w.out_h, w.out_w, self.lanes)
         self.residual = mk.declare("r", out_shape) if w.epilogue.residual else None
@@ -92,14 +107,16 @@ class DirectEmitter:
     def _oc_tiles(self, batch: Any, group: Any, oc_task: Any, rows: Any) -> None:
         """All output-channel tiles of a task: the full ones in a loop, the tail after them."""
         tile, blocks = self.config.tile_oc, self.geometry.group_blocks
-        full, tail = blocks // tile, blocks % tile
+        shared = self.geometry.shared_ic
+        full = (blocks - (shared > 1)) // tile
+        tail = blocks - full * tile
         first_block = group * blocks
         if self.config.group_oc >= self.oc_tiles:
             if full:
                 with mk.index_loop(full) as oc:
                     self._oc_tile(batch, group, first_block + oc * tile, tile, rows)
             if tail:
-                self._oc_tile(batch, group, first_block + full * tile, tail, rows)
+                self._oc_tile(batch, group, first_block + full * tile, tail, rows, shared)
             return
         # Tasks of one tile each: _with_tasks knows no other case.
         block = first_block + oc_task * tile
@@ -110,12 +127,14 @@ class DirectEmitter:
             with builder.Then():
                 self._oc_tile(batch, group, block, tile, rows)
             with builder.Else():
-                self._oc_tile(batch, group, block, tail, rows)
+                self._oc_tile(batch, group, block, tail, rows, shared)
 
-    def _oc_tile(self, batch: Any, group: Any, block: Any, blocks: int, rows: Any) -> None:
+    def _oc_tile(
+        self, batch: Any, group: Any, block: Any, blocks: int, rows: Any, shared: int = 1
+    ) -> None:
         """One tile of ``blocks`` output-channel blocks from ``block``, over a task's rows."""
         with mk.index_loop(self.chunks) as chunk:
-            place = Place(batch, group, builder.Bind(block) if blocks else block, blocks, chunk)
+            place = Place(batch, group, builder.Bind(block), blocks, chunk, shared)
             if self.geometry.flat:
                 self._flat_row(place, rows)
             else:
@@ -181,10 +200,36 @@ class DirectEmitter:
         values = [
             zero
             if self.bias is None
-            else mk.load(self.bias, ((place.block + t) * self.lanes,), self.lanes)
+            else self._shared_out(
+                place, t, mk.load(self.bias, ((place.block + t) * self.lanes,), self.lanes)
+            )
             for t in range(tile.rows)
         ]
         tile.fill(values)
+
+    def _shared_out(self, place: Place, t: int, sums: Any) -> Any:
+        """Sums over output channels as the accumulators of row ``t`` hold them.
+
+        Where input channels share the row's vectors, the sums are the first one's.
+        """
+        share, zero = place.shared, mk.constant(0.0, self.lanes)
+        if share == 1 or t < place.blocks - 1:
+            return sums
+        lanes = range(self.lanes)
+        order = [self.lanes if lane % share else lane // share for lane in lanes]
+        return tirx.Shuffle([sums, zero], order)
+
+    def _sums(self, tile: mk.RegisterTile, place: Place, t: int, i: int) -> Any:
+        """An accumulator's sums over output channels; lanes beyond them are finite."""
+        share, value = place.shared, tile.get(t, i)
+        if share == 1 or t < place.blocks - 1:
+            return value
+        parts = [
+            tirx.Shuffle([value], [*range(p, self.lanes, share)] * share) for p in range(share)
+        ]
+        while len(parts) > 1:
+            parts = [left + right for left, right in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
 
     def _out(self, place: Place, t: int, row: Any, column: Any) -> tuple[Any, ...]:
         return (place.batch, place.block + t, row, column, mk.index(0))
@@ -193,7 +238,7 @@ class DirectEmitter:
         for t in range(tile.rows):
             for i in range(tile.columns):
                 sums = mk.load(self.y, self._out(place, t, row, column + i), self.lanes)
-                tile.set(t, i, sums)
+                tile.set(t, i, self._shared_out(place, t, sums))
 
     def _finish(
         self, tile: mk.RegisterTile, place: Place, row: Any, column: Any, *, last: bool
@@ -201,7 +246,7 @@ class DirectEmitter:
         for t in range(tile.rows):
             for i in range(tile.columns):
                 place_out = self._out(place, t, row, column + i)
-                value = tile.get(t, i)
+                value = self._sums(tile, place, t, i)
                 if last and self.residual is not None:
                     value = value + mk.load(self.residual, place_out, self.lanes)
                 if last:
@@ -222,12 +267,15 @@ class DirectEmitter:
             out=w.out_h,
         )
 
-    def _weight_row(self, place: Place, position: Any, blocks: int) -> list[Any]:
-        """The weight vectors of one step: ``position`` counts the tile's steps."""
-        width = blocks * self.lanes
+    def _weights(self, place: Place, position: Any, count: int) -> list[Any]:
+        """``count`` weight vectors of a tile from its vector ``position`` on."""
         steps = self.geometry.group_in * self.geometry.taps
-        base = place.block * (self.lanes * steps) + position * width
-        return [mk.load(self.weights, (base + t * self.lanes,), self.lanes) for t in range(blocks)]
+        base = self.first_weight + place.block * (self.lanes * steps) + position * self.lanes
+        places = [base + t * self.lanes for t in range(count)]
+        ahead = self.config.prefetch_bytes // 4
+        for place_ahead in places if ahead else ():
+            mk.prefetch(self.weights, place_ahead + ahead)
+        return [mk.load(self.weights, (at,), self.lanes) for at in places]
 
     def _accumulate(
         self, tile: mk.RegisterTile, place: Place, row: Any, column: Any, run: mk.ColumnTiles
@@ -235,6 +283,7 @@ class DirectEmitter:
         """Loops kernel row, run of kernel columns, group of input channels."""
         w, chunk = self.w, self.config.chunk_ic
         unroll = self.config.unroll_ic
+        vectors = self._vectors(place, chunk)
         first, count = self._kernel_rows(row)
         with mk.index_loop(count, first) as kh:
             in_row = row * w.stride_h + kh * w.dilation_h - w.pad_top
@@ -245,12 +294,20 @@ class DirectEmitter:
                     )
                     pixel = mk.pixel_index(in_row, w.in_w, first_column)
                     tap = (place.chunk * w.kernel_h + kh) * w.kernel_w + kw
-                    step = Step(tile, place, pixel, tap * chunk, columns)
+                    step = Step(tile, place, pixel, tap * vectors, columns)
                     if chunk // unroll:
                         with mk.index_loop(chunk // unroll) as turn:
                             self._channels(step, turn * unroll, unroll)
                     if chunk % unroll:
                         self._channels(step, mk.index(chunk - chunk % unroll), chunk % unroll)
+
+    @staticmethod
+    def _vectors(place: Place, channels: Any) -> Any:
+        """Weight vectors of a tile for ``channels`` input channels of one tap."""
+        whole, share = place.blocks - (place.shared > 1), place.shared
+        if share == 1:
+            return channels * whole
+        return channels * whole + (channels + (share - 1)) // share
 
     def _channels(self, step: Step, channel: Any, count: int) -> None:
         """``count`` input channels from ``channel`` of the chunk, for one kernel tap."""
@@ -259,6 +316,8 @@ class DirectEmitter:
         group_block = place.group * (self.geometry.group_in // lanes)
         block, lane = group_block + absolute // lanes, absolute % lanes
         whole = self.simd.by_lane and count == lanes
+        share, rows = place.shared, step.tile.rows - (place.shared > 1)
+        position = step.position + self._vectors(place, channel)
         sources: dict[int, Any] = {}
 
         def source(i: int, u: int, width: int) -> Any:
@@ -271,10 +330,18 @@ class DirectEmitter:
         if whole:
             sources = {i: source(i, 0, lanes) for i in step.columns}
         for u in range(count):
-            weights = self._weight_row(place, step.position + channel + u, step.tile.rows)
-            for i in step.columns:
+            weights = self._weights(place, position, rows)
+            position = position + rows
+            for i in step.columns if rows else ():
                 scalar = mk.extract_lane(sources[i], u) if whole else source(i, u, 1)
                 self._products(step.tile, i, scalar, weights)
+            if share > 1 and (u % share == share - 1 or u == count - 1):
+                (weight,) = self._weights(place, position, 1)
+                position = position + 1
+                for i in step.columns:
+                    few = source(i, u - u % share, share)
+                    spread = tirx.Shuffle([few] * (lanes // share), [*range(lanes)])
+                    step.tile.multiply_add(rows, i, spread, weight)
 
     def _products(self, tile: mk.RegisterTile, i: int, scalar: Any, weights: list[Any]) -> None:
         spread = mk.broadcast(scalar, self.lanes)
@@ -313,6 +380,6 @@ class DirectEmitter:
                 if not columns:
                     continue
                 tap = (channel * w.kernel_h + kh) * w.kernel_w + kw
-                weights = self._weight_row(place, tap, tile.rows)
+                weights = self._weights(place, tap * tile.rows, tile.rows)
                 for i, position in columns:
                     self._products(tile, i, scalars[position], weights)

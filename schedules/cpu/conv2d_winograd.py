@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cost import TASKS_PER_CORE
+from edgewright.schedules.cost import PREFETCH_BYTES, TASKS_PER_CORE
 from edgewright.schedules.cpu.blocked import pack_channels
 from edgewright.schedules.cpu.conv2d_winograd_config import Conv2dWinogradConfig, Geometry
 from edgewright.schedules.cpu.conv2d_winograd_cost import error_factor, estimate
@@ -71,8 +71,6 @@ ALL_REGISTERS = ("cortex-a72", "cortex-a76")
 WIDER_TILES = {2: 10, 3: 7, 5: 4}
 #: Points of a transform, at most, of which two fit the registers together.
 PAIR_POINTS = 6
-#: How far ahead weights are asked for where the instruction is worth its slot.
-PREFETCH_BYTES = 8192
 
 
 def offer(
@@ -94,10 +92,17 @@ def offer(
     room = MAX_SCRATCH_BYTES
     if limits.max_workspace_bytes is not None:
         room = min(room, limits.max_workspace_bytes)
-    found = _cheapest(workload, target, bound, room)
+    found = _ranked(workload, target, bound, room)
     if isinstance(found, str):
         return Declined(FAMILY, found)
-    cost, config = found
+    make = partial(_offer, workload, target)
+    best, *others = found
+    return replace(make(*best), others=lambda: [make(*other) for other in others])
+
+
+def _offer(
+    workload: Conv2dWorkload, target: Target, cost: float, config: Conv2dWinogradConfig
+) -> Offer:
     geometry = Geometry(workload, config, target.isa.vec_lanes)
     name = kernel_name(
         "conv2d_winograd",
@@ -113,6 +118,7 @@ def offer(
         build=partial(build_kernel, workload, config, target, name, cost),
         scratch_bytes=geometry.scratch_elements * 4,
         error=error_factor(geometry),
+        config=f"f{config.outputs}x{workload.kernel_h}_{config.stem()}",
     )
 
 
@@ -243,12 +249,15 @@ def _group_ic(workload: Conv2dWorkload, config: Conv2dWinogradConfig, target: Ta
 
 
 @lru_cache(maxsize=4096)
-def _cheapest(
+def _ranked(
     workload: Conv2dWorkload, target: Target, max_error: float, max_scratch: int
-) -> tuple[float, Conv2dWinogradConfig] | str:
-    """The configuration of least estimated cycles, or why there is none."""
+) -> tuple[tuple[float, Conv2dWinogradConfig], ...] | str:
+    """Estimated cycles and configurations, the best score first, or why there is none.
+
+    Behind the best one come the best of each ``F(m, r)``: neighbours differ by little.
+    """
     lanes = target.isa.vec_lanes
-    best: tuple[float, float, Conv2dWinogradConfig] | None = None
+    scored: list[tuple[float, float, Conv2dWinogradConfig]] = []
     within_error = False
     for config in get_configs(workload, target, max_error):
         within_error = True
@@ -256,10 +265,12 @@ def _cheapest(
         if max(geometry.scratch_elements, geometry.shared_elements) * 4 > max_scratch:
             continue
         found = estimate(geometry, target)
-        if best is None or found.score < best[0]:
-            best = found.score, found.cycles, config
-    if best is not None:
-        return best[1], best[2]
+        scored.append((found.score, found.cycles, config))
+    if scored:
+        scored.sort(key=lambda entry: entry[0])
+        first = {config.outputs: config for _, _, config in reversed(scored)}
+        scored.sort(key=lambda entry: entry[2] != first[entry[2].outputs])
+        return tuple(dict.fromkeys((cycles, config) for _, cycles, config in scored))
     if not within_error:
         return f"no tile keeps the error within {max_error:g} times the direct convolution's"
     return f"{max_scratch} bytes of scratch memory are too few"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tvm import s_tir, tirx
+from tvm import tirx
 from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
@@ -39,27 +39,7 @@ def emit_kernel(name: str, geometry: Geometry, simd: mk.Simd, pair: int) -> Any:
         simd: the instruction set's vectors.
         pair: columns and tiles that a turn of a transform's loop takes.
     """
-    function = mk.kernel_function(name, _Emitter(geometry, simd, pair).emit)
-    return _share_buffers(function) if geometry.config.shared else function
-
-
-def _share_buffers(function: Any) -> Any:
-    """Moves buffers that the function allocates to its root block.
-
-    Before::
-
-        t = alloc_buffer(…)
-        for i in parallel(n): t[…] = f(x)
-        for i in parallel(m): y[…] = g(t)
-
-    After: ``t`` belongs to the block, where the compiler finds what outlives a parallel loop.
-    """
-    root = function.body.block
-    statements = list(root.body.seq)
-    kept = [s for s in statements if not isinstance(s, tirx.AllocBuffer)]
-    buffers = [s.buffer for s in statements if isinstance(s, tirx.AllocBuffer)]
-    block = s_tir.SBlock([], [], [], "root", tirx.SeqStmt(kept), alloc_buffers=buffers)
-    return function.with_body(s_tir.SBlockRealize([], tirx.const(True, "bool"), block))
+    return mk.kernel_function(name, _Emitter(geometry, simd, pair).emit)
 
 
 class _Emitter:

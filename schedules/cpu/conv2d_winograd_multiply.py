@@ -231,6 +231,5 @@ class Multiplication:
         """A vector of weights; those that lie ``prefetch_bytes`` ahead are asked for too."""
         ahead = self.config.prefetch_bytes // 4
         if ahead:
-            address = tirx.address_of(self.buffers.weights[place + ahead])
-            builder.evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch", address, 0, 3, 1))
+            mk.prefetch(self.buffers.weights, place + ahead)
         return mk.load(self.buffers.weights, (place,), self.lanes)

@@ -28,7 +28,7 @@ from tvm.tirx.script.builder import ir as builder
 from edgewright.schedules import microkernel as mk
 from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks, step_cycles, tile_fits
 from edgewright.schedules.kernel import Declined, Kernel, Offer
-from edgewright.schedules.names import epilogue_stem, kernel_name
+from edgewright.schedules.names import dense_stem, epilogue_stem, kernel_name
 from edgewright.schedules.workload import FUSED_ACTIVATIONS, DenseWorkload
 from edgewright.spec.target import Target
 
@@ -85,21 +85,26 @@ def offer(workload: DenseWorkload, target: Target) -> Offer | Declined:
         return Declined(FAMILY, f"activation '{activation.kind}' is not fused")
     if min(workload.rows, workload.in_features, workload.out_features) < 1:
         return Declined(FAMILY, "a dimension is empty")
-    cost, config = _cheapest(workload, target)
-    w = workload
+    best, *others = _ranked(workload, target)
+    make = partial(_offer, workload, target)
+    return replace(make(*best), others=lambda: [make(*other) for other in others])
+
+
+def _offer(workload: DenseWorkload, target: Target, cost: float, config: DenseConfig) -> Offer:
     name = kernel_name(
         "dense",
         config.stem(),
         target.isa.name,
-        f"r{w.rows}i{w.in_features}_o{w.out_features}",
-        epilogue_stem(w.epilogue),
+        dense_stem(workload),
+        epilogue_stem(workload.epilogue),
     )
     build = partial(build_kernel, workload, config, target, name, cost)
-    return Offer(algorithm=FAMILY, name=name, cost=cost, build=build)
+    return Offer(algorithm=FAMILY, name=name, cost=cost, build=build, config=config.stem())
 
 
 @lru_cache(maxsize=4096)
-def _cheapest(workload: DenseWorkload, target: Target) -> tuple[float, DenseConfig]:
+def _ranked(workload: DenseWorkload, target: Target) -> tuple[tuple[float, DenseConfig], ...]:
+    """Configurations by estimated cycles, with their task splits."""
     w, lanes = workload, target.isa.vec_lanes
     blocks = math.ceil(w.out_features / lanes)
     ranked = [
@@ -107,12 +112,15 @@ def _cheapest(workload: DenseWorkload, target: Target) -> tuple[float, DenseConf
         for config in get_configs(target)
         if config.tile_out <= blocks and config.tile_rows <= w.rows
     ]
-    cycles, _, _, config = min(ranked, key=lambda entry: entry[:3])
-    row_tiles = math.ceil(w.rows / config.tile_rows)
-    out_tiles = math.ceil(blocks / config.tile_out)
-    split = split_tasks(target, units=row_tiles, outer=out_tiles, cycles=cycles)
-    rows = w.rows if split.chunks == 1 else split.size * config.tile_rows
-    return cycles, replace(config, chunk_rows=rows)
+    ranked.sort(key=lambda entry: entry[:3])
+    found = []
+    for cycles, _, _, config in ranked:
+        row_tiles = math.ceil(w.rows / config.tile_rows)
+        out_tiles = math.ceil(blocks / config.tile_out)
+        split = split_tasks(target, units=row_tiles, outer=out_tiles, cycles=cycles)
+        rows = w.rows if split.chunks == 1 else split.size * config.tile_rows
+        found.append((cycles, replace(config, chunk_rows=rows)))
+    return tuple(found)
 
 
 def _cycles(workload: DenseWorkload, config: DenseConfig, target: Target) -> float:

@@ -63,6 +63,25 @@ def test_a_convolution_with_bias_is_two_operators() -> None:
     assert operators(made) == ["nn.conv2d", "add"]
 
 
+def test_a_transposed_convolution_with_bias_is_two_operators() -> None:
+    constants = {"w": weights(4, 6, 2, 2), "b": np.ones(6, np.float32)}
+    up = node("ConvTranspose", "x w b", "y", strides=[2, 2])
+    made = model([up], {"x": (1, 4, 3, 3)}, {"y": (1, 6, 6, 6)}, constants)
+    assert operators(made) == ["nn.conv2d_transpose", "add"]
+
+
+def test_a_transposed_convolution_of_a_line_is_one_of_an_image_of_one_row() -> None:
+    up = node("ConvTranspose", "x w", "y", strides=[2], pads=[1, 0], output_padding=[1])
+    made = model([up], {"x": (1, 4, 5)}, {"y": (1, 6, 11)}, {"w": weights(4, 6, 3)})
+    assert operators(made) == ["reshape", "nn.conv2d_transpose", "reshape"]
+
+
+def test_a_transposed_convolution_with_computed_weights_is_left_to_tvm() -> None:
+    inputs = {"x": (1, 4, 5), "w": (4, 6, 3)}
+    made = model([node("ConvTranspose", "x w", "y")], inputs, {"y": (1, 6, 7)})
+    assert "nn.conv1d_transpose" in operators(made)
+
+
 def test_a_constant_index_out_of_range_is_refused() -> None:
     made = model(
         [node("Gather", "x i", "y", axis=0)], {"x": (4,)}, {"y": (2,)}, {"i": np.int64([0, 4])}

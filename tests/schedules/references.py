@@ -6,7 +6,11 @@ import numpy as np
 import torch
 
 from edgewright.schedules.cpu.pool2d import LOWEST
-from edgewright.schedules.workload import Conv2dWorkload, Pool2dWorkload
+from edgewright.schedules.workload import (
+    Conv2dTransposedWorkload,
+    Conv2dWorkload,
+    Pool2dWorkload,
+)
 from tests.schedules.execution import F32, F64, activated
 
 
@@ -23,6 +27,31 @@ def conv2d(w: Conv2dWorkload, x: F32, weights: F32, bias: F32, residual: F32) ->
         dilation=(w.dilation_h, w.dilation_w),
         groups=w.groups,
     ).numpy()
+    if w.epilogue.residual:
+        sums = sums + residual
+    return activated(sums, w.epilogue.activation)
+
+
+def conv2d_transposed(
+    w: Conv2dTransposedWorkload, x: F32, weights: F32, bias: F32, residual: F32
+) -> F64:
+    """PyTorch's transposed convolution in float64 without paddings, cut, then the epilogue."""
+    whole = torch.nn.functional.conv_transpose2d(
+        torch.tensor(x).double(),
+        torch.tensor(weights).double(),
+        torch.tensor(bias).double() if w.epilogue.bias else None,
+        stride=(w.stride_h, w.stride_w),
+        dilation=(w.dilation_h, w.dilation_w),
+        groups=w.groups,
+    ).numpy()
+    fill = bias if w.epilogue.bias else np.zeros_like(bias)
+    reach = (w.pad_top + w.out_h, w.pad_left + w.out_w)
+    sums = np.broadcast_to(
+        fill.reshape(1, -1, 1, 1).astype(np.float64),
+        (*whole.shape[:2], max(reach[0], whole.shape[2]), max(reach[1], whole.shape[3])),
+    ).copy()
+    sums[:, :, : whole.shape[2], : whole.shape[3]] = whole
+    sums = sums[:, :, w.pad_top : reach[0], w.pad_left : reach[1]]
     if w.epilogue.residual:
         sums = sums + residual
     return activated(sums, w.epilogue.activation)

@@ -6,7 +6,13 @@ from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from edgewright.schedules.workload import Activation, Conv2dWorkload, Epilogue, Pool2dWorkload
+from edgewright.schedules.workload import (
+    Activation,
+    Conv2dTransposedWorkload,
+    Conv2dWorkload,
+    Epilogue,
+    Pool2dWorkload,
+)
 
 ACTIVATIONS = (
     Activation("relu"),
@@ -15,6 +21,14 @@ ACTIVATIONS = (
     Activation("leaky_relu", alpha=0.1),
     Activation("hard_swish"),
     Activation("hard_sigmoid", alpha=0.2, beta=0.5),
+    Activation("sigmoid"),
+    Activation("silu"),
+    Activation("swish", alpha=1.702),
+    Activation("tanh"),
+    Activation("gelu"),
+    Activation("gelu", scale=2.0),
+    Activation("gelu_tanh"),
+    Activation("mish"),
 )
 
 
@@ -91,6 +105,34 @@ def depthwise(draw: DrawFn) -> Conv2dWorkload:
         epilogue=draw(epilogues()),
         **draw(windows(max_kernel=7)),
     )
+
+
+@st.composite
+def transposed_convolutions(draw: DrawFn, *, depthwise: bool = False) -> Conv2dTransposedWorkload:
+    """Transposed convolutions, with strides beyond their kernels and paddings within the output."""
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    channels = (groups * draw(st.integers(1, 24)), groups * draw(st.integers(1, 40)))
+    if depthwise:
+        groups = draw(st.integers(2, 40))
+        channels = (groups, groups)
+    window: dict[str, int] = {}
+    for axis, before, after in (("h", "pad_top", "pad_bottom"), ("w", "pad_left", "pad_right")):
+        window[f"in_{axis}"] = draw(st.integers(1, 6 if axis == "h" else 20))
+        window[f"kernel_{axis}"] = draw(st.integers(1, 5))
+        stride = window[f"stride_{axis}"] = draw(st.integers(1, 4))
+        window[f"dilation_{axis}"] = draw(st.sampled_from([1, 1, 2, 3]))
+        window[f"out_pad_{axis}"] = draw(st.integers(0, stride - 1))
+        window[before], window[after] = draw(st.integers(0, 3)), draw(st.integers(0, 3))
+    workload = Conv2dTransposedWorkload(
+        batch=draw(st.sampled_from([1, 1, 2])),
+        in_channels=channels[0],
+        out_channels=channels[1],
+        groups=groups,
+        epilogue=draw(epilogues()),
+        **window,
+    )
+    assume(workload.out_h >= 1 and workload.out_w >= 1)
+    return workload
 
 
 @st.composite

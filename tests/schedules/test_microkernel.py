@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.workload import Activation
 from edgewright.spec.target import CORES, parse_target
 
 
@@ -91,12 +89,3 @@ def test_fused_multiply_adds_are_asked_for_where_llvm_makes_none() -> None:
     )
     assert not mk.simd_of(a9).call_fma
     assert mk.simd_of(a9).by_lane
-
-
-def test_unknown_activations_are_refused() -> None:
-    def emit() -> None:
-        value = mk.constant(0.0, 4)
-        mk.activate(value, Activation("tanh"), mk.simd_of(CORES["cortex-a72"]))
-
-    with pytest.raises(ValueError, match="'tanh' cannot be fused"):
-        mk.kernel_function("refused", emit)

@@ -25,6 +25,7 @@ def test_a_message_is_one_paragraph() -> None:
         ("ModelError", 2),
         ("UnsupportedModelError", 2),
         ("BundleError", 2),
+        ("RecordsError", 2),
         ("EnvironmentFailure", 3),
         ("ToolError", 3),
         ("BoardError", 3),

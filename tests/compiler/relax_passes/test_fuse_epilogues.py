@@ -79,6 +79,7 @@ def test_case_2_only_one_of_two_convolutions_takes_the_addition() -> None:
         ("Relu", {}, Activation("relu")),
         ("Sigmoid", {}, Activation("sigmoid")),
         ("Tanh", {}, Activation("tanh")),
+        ("Mish", {}, Activation("mish")),
         ("HardSwish", {}, Activation("hard_swish")),
         ("LeakyRelu", {"alpha": 0.25}, Activation("leaky_relu", alpha=0.25)),
         ("HardSigmoid", {"alpha": 0.5, "beta": 0.25}, Activation("hard_sigmoid", 0, 0, 0.5, 0.25)),
@@ -101,6 +102,12 @@ def test_case_3_a_product_with_its_own_sigmoid_is_silu() -> None:
     nodes = [CONV, node("Sigmoid", "c", "g"), node("Mul", "c g", "y")]
     (chain,) = chains(conv_model(nodes, {}))
     assert chain.activation == Activation("silu") and len(chain.members) == 3
+
+
+def test_case_3_a_gate_that_is_read_elsewhere_stays() -> None:
+    nodes = [CONV, node("Sigmoid", "c", "z"), node("Mul", "c z", "y")]
+    (chain,) = chains(conv_model(nodes, {}, outputs=("y", "z")))
+    assert chain.activation is None
 
 
 def test_case_3_nothing_follows_an_activation() -> None:

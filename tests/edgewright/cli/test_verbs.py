@@ -53,13 +53,13 @@ def parsed(result: Result) -> Any:
 def test_help_lists_the_verbs_and_the_exit_statuses(edgewright: Edgewright) -> None:
     result = edgewright("-h")
     assert result.exit_code == 0
-    for verb in ("models", "inspect", "compile", "run", "verify", "bench", "boards"):
+    for verb in ("models", "inspect", "tune", "compile", "run", "verify", "bench", "boards"):
         assert f"\n  {verb} " in result.stdout
     assert "3 the" in result.stdout
 
 
 @pytest.mark.parametrize(
-    "verb", ["models list", "models export", "inspect", "compile", "run", "verify", "bench"]
+    "verb", ["models list", "models export", "inspect", "tune", "compile", "run", "verify", "bench"]
 )
 def test_every_verb_explains_itself_and_has_json(edgewright: Edgewright, verb: str) -> None:
     result = edgewright(*verb.split(), "-h")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 
 from edgewright.schedules.cpu import conv2d_depthwise, conv2d_direct
+from edgewright.schedules.cpu.conv2d_direct_config import Geometry
 from edgewright.schedules.kernel import Declined, Kernel, Limits
 from edgewright.schedules.workload import Activation, Conv2dWorkload, Epilogue
 from edgewright.spec.target import Target
@@ -114,6 +115,15 @@ SHAPES = {
     "several chunks of input channels": Conv2dWorkload(
         1, 2048, 4, 4, 64, 3, 3, pad_top=1, pad_left=1, pad_bottom=1, pad_right=1
     ),
+    "half a block shared by two input channels": Conv2dWorkload(
+        1, 30, 5, 21, 24, 1, 1, epilogue=Epilogue(bias=True, residual=True)
+    ),
+    "a quarter shared by four, a tail of two": Conv2dWorkload(
+        2, 30, 5, 9, 36, 3, 3, pad_top=1, pad_left=1, epilogue=Epilogue(bias=True)
+    ),
+    "shared, in several chunks": Conv2dWorkload(
+        1, 2048, 3, 4, 24, 3, 3, pad_top=1, pad_left=1, pad_bottom=1, epilogue=Epilogue(bias=True)
+    ),
     "many tasks": Conv2dWorkload(
         2, 64, 28, 28, 80, 3, 3, pad_top=1, pad_left=1, pad_bottom=1, pad_right=1
     ),
@@ -138,9 +148,19 @@ def test_every_activation_is_fused(activation: Activation, target: Target) -> No
     check(direct(w, target), w, target)
 
 
-def test_the_shape_for_several_chunks_has_them() -> None:
-    name = direct(SHAPES["several chunks of input channels"], TARGETS[0]).name
+@pytest.mark.parametrize("shape", ["several chunks of input channels", "shared, in several chunks"])
+def test_the_shapes_for_several_chunks_have_them(shape: str) -> None:
+    name = direct(SHAPES[shape], TARGETS[0]).name
     assert "ic2048" not in name, name
+
+
+@pytest.mark.parametrize(
+    ("channels", "lanes", "shared"),
+    [(24, 16, 2), (20, 16, 4), (17, 16, 4), (26, 16, 1), (32, 16, 1), (12, 8, 2), (9, 8, 4)],
+)
+def test_how_many_input_channels_share_a_block(channels: int, lanes: int, shared: int) -> None:
+    geometry = Geometry(Conv2dWorkload(1, 8, 4, 4, channels, 1, 1), lanes, False, False)
+    assert geometry.shared_ic == shared
 
 
 def test_a_nan_in_the_input_reaches_the_output() -> None:
@@ -162,9 +182,9 @@ def test_a_nan_in_the_input_reaches_the_output() -> None:
         (Conv2dWorkload(1, 8, 2, 2, 8, 5, 5), "blocked", "empty"),
         (Conv2dWorkload(1, 8, 4, 4, 8, 1, 1, groups=3), "blocked", "do not divide"),
         (
-            Conv2dWorkload(1, 8, 4, 4, 8, 1, 1, epilogue=Epilogue(activation=Activation("tanh"))),
+            Conv2dWorkload(1, 8, 4, 4, 8, 1, 1, epilogue=Epilogue(activation=Activation("elu"))),
             "blocked",
-            "'tanh' is not fused",
+            "'elu' is not fused",
         ),
     ],
 )

@@ -82,7 +82,7 @@ def test_many_rows_are_cut_into_tasks(target: Target) -> None:
     ("w", "reason"),
     [
         (DenseWorkload(0, 4, 4), "empty"),
-        (DenseWorkload(1, 4, 4, Epilogue(activation=Activation("silu"))), "'silu' is not fused"),
+        (DenseWorkload(1, 4, 4, Epilogue(activation=Activation("elu"))), "'elu' is not fused"),
     ],
 )
 def test_dense_declines_with_the_reason(w: DenseWorkload, reason: str) -> None:

@@ -94,3 +94,25 @@ def test_dense_does_not_spill(rows: int) -> None:
     assert kernel is not None
     for loop in loops_of(kernel):
         assert not stack_references(loop)
+
+
+@pytest.mark.parametrize("kind", ["silu", "tanh"])
+@pytest.mark.parametrize("layer", ["3x3 stride 2", "3x3 small", "1x1"])
+def test_an_exponential_behind_the_loop_changes_nothing_inside(layer: str, kind: str) -> None:
+    w = CONVOLUTIONS[layer]
+    smooth = replace(w, epilogue=replace(w.epilogue, activation=Activation(kind)))
+    kernel, other = select_conv2d(w, A72).kernel, select_conv2d(smooth, A72).kernel
+    assert kernel is not None and other is not None
+    before, after = loops_of(kernel)[0], loops_of(other)[0]
+    assert not stack_references(after), "\n".join(after)
+    assert len(multiply_adds(after)) == len(multiply_adds(before))
+    assert len(after) <= len(before) + 2
+
+
+def test_smooth_activations_neither_divide_nor_call() -> None:
+    w = replace(CONVOLUTIONS["1x1"], epilogue=Epilogue(activation=Activation("silu")))
+    kernel = select_conv2d(w, A72).kernel
+    assert kernel is not None
+    text = assembly(kernel, A72)
+    assert "frecpe" in text and "frecps" in text
+    assert "fdiv" not in text and "expf" not in text

@@ -1,0 +1,1 @@
+"""Measures kernels on this machine, for ``edgewright tune``."""
