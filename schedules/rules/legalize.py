@@ -20,6 +20,8 @@ from typing import Any
 
 from tvm import te, tirx
 
+from edgewright.schedules.rules.legalize_softmax import legalize_softmax
+
 __all__ = ["legalize_map"]
 
 _LAYOUTS = {
@@ -31,7 +33,8 @@ _LAYOUTS = {
 
 def legalize_map() -> dict[str, Callable[[Any, Any], Any]]:
     """The mapping that ``relax.transform.LegalizeOps`` takes."""
-    return dict.fromkeys(_LAYOUTS, _legalize_conv_transpose)
+    transposed = dict.fromkeys(_LAYOUTS, _legalize_conv_transpose)
+    return {**transposed, "relax.nn.softmax": legalize_softmax}
 
 
 @dataclass(frozen=True)
