@@ -328,17 +328,13 @@ typedef struct launch_job {
   const ew_model* model;
   const ew_frame* frame;
   ew_task_fn fn;
-  int32_t tasks;
 } launch_job;
 
-static int32_t run_share(void* argument, int32_t share) {
+static int32_t run_tasks(void* argument, int32_t thread, int32_t begin, int32_t end) {
   const launch_job* job = argument;
-  const ew_model* model = job->model;
-  const int32_t begin = (int32_t)((int64_t)job->tasks * share / model->threads);
-  const int32_t end = (int32_t)((int64_t)job->tasks * (share + 1) / model->threads);
-  if (begin == end) return 0;
-  return job->fn(job->frame, model->scratch + (size_t)share * model->scratch_stride_bytes, begin,
-                 end);
+  unsigned char* scratch =
+      job->model->scratch + (size_t)thread * job->model->scratch_stride_bytes;
+  return job->fn(job->frame, scratch, begin, end);
 }
 
 static uint64_t now_ns(void) {
@@ -358,8 +354,8 @@ ew_status ew_launch(ew_run_context* context, uint32_t index, ew_task_fn fn, int3
   if (model->threads == 1 || tasks <= 1) {
     code = fn(&context->frame, model->scratch, 0, tasks);
   } else {
-    launch_job job = {model, &context->frame, fn, tasks};
-    code = ew_thread_pool_run(model->pool, run_share, &job);
+    launch_job job = {model, &context->frame, fn};
+    code = ew_thread_pool_run(model->pool, run_tasks, &job, tasks);
   }
   if (code != 0) {
     const ew_step_info* step = &model->program->steps[index];

@@ -21,10 +21,21 @@
 #define EW_STACK_BYTES (512u * 1024u)
 #define EW_CACHE_LINE_BYTES 64
 
+/// Pieces in which a thread takes its own share: what it has not taken, others may.
+#define EW_PIECES 4
+
+/// The tasks of one thread.
+typedef struct ew_share {
+  atomic_int next;              // first task that nobody has taken
+  int32_t end;
+  int32_t piece;                // tasks that the owner takes at once
+  char padding[EW_CACHE_LINE_BYTES];
+} ew_share;
+
 typedef struct ew_worker {
   ew_thread_pool* pool;
   pthread_t thread;
-  int32_t share;
+  int32_t index;                // of the thread; the caller's is 0
   int32_t cpu;                  // to pin to, or -1
   int32_t result;               // of the last job; written before `pending` falls
   char padding[EW_CACHE_LINE_BYTES];
@@ -32,9 +43,10 @@ typedef struct ew_worker {
 
 struct ew_thread_pool {
   // One job. Written by the caller before `generation` rises, read by the workers after.
-  ew_share_fn fn;
+  ew_range_fn fn;
   void* job;
   int stopping;
+  ew_share* shares;             // one for each thread
 
   // On a line of its own: the workers that wait must not slow down those that write `pending`.
   char padding_before[EW_CACHE_LINE_BYTES];
@@ -119,6 +131,38 @@ static int pin_this_thread(int32_t cpu) {
   return sched_setaffinity(0, sizeof(set), &set);
 }
 
+/// Takes tasks until none is left: the thread's own in pieces, then others' one by one. A failure
+/// ends it.
+static int32_t take_tasks(ew_thread_pool* pool, int32_t thread) {
+  const int32_t threads = pool->started + 1;
+  for (int32_t i = 0; i < threads; ++i) {
+    ew_share* share = &pool->shares[(thread + i) % threads];
+    const int32_t piece = i == 0 ? share->piece : 1;
+    for (;;) {
+      int32_t begin = share->end, end, code;
+      if (atomic_load_explicit(&share->next, memory_order_relaxed) < share->end) {
+        begin = atomic_fetch_add_explicit(&share->next, piece, memory_order_relaxed);
+      }
+      if (begin >= share->end) break;
+      end = share->end - begin < piece ? share->end : begin + piece;
+      code = pool->fn(pool->job, thread, begin, end);
+      if (code != 0) return code;
+    }
+  }
+  return 0;
+}
+
+static void divide_tasks(ew_thread_pool* pool, int32_t tasks) {
+  const int32_t threads = pool->started + 1;
+  for (int32_t i = 0; i < threads; ++i) {
+    ew_share* share = &pool->shares[i];
+    const int32_t begin = (int32_t)((int64_t)tasks * i / threads);
+    share->end = (int32_t)((int64_t)tasks * (i + 1) / threads);
+    share->piece = (share->end - begin + EW_PIECES - 1) / EW_PIECES;
+    atomic_store_explicit(&share->next, begin, memory_order_relaxed);
+  }
+}
+
 static void* worker_main(void* argument) {
   ew_worker* worker = argument;
   ew_thread_pool* pool = worker->pool;
@@ -129,7 +173,7 @@ static void* worker_main(void* argument) {
     wait_for_job(pool, seen);
     ++seen;
     if (pool->stopping) break;
-    worker->result = pool->fn(pool->job, worker->share);
+    worker->result = take_tasks(pool, worker->index);
     report_done(pool);
   }
   return NULL;
@@ -140,8 +184,8 @@ static ew_pool_status start_worker(ew_thread_pool* pool, int32_t index, int32_t 
   pthread_attr_t attributes;
   int failed;
   worker->pool = pool;
-  worker->share = index + 1;
-  worker->cpu = first_cpu < 0 ? -1 : first_cpu + worker->share;
+  worker->index = index + 1;
+  worker->cpu = first_cpu < 0 ? -1 : first_cpu + worker->index;
   if (pthread_attr_init(&attributes) != 0) return EW_POOL_NO_THREAD;
   (void)pthread_attr_setstacksize(&attributes, EW_STACK_BYTES);  // a hint: the default works too
   failed = pthread_create(&worker->thread, &attributes, worker_main, worker);
@@ -185,6 +229,11 @@ ew_pool_status ew_thread_pool_create(int32_t threads, int32_t first_cpu, ew_thre
   ew_pool_status status = EW_POOL_OUT_OF_MEMORY;
   *pool = NULL;
   if (made == NULL) goto cleanup;
+  made->shares = calloc(workers + 1, sizeof(ew_share));
+  if (made->shares == NULL) {
+    free(made);
+    return status;
+  }
   made->num_workers = (int32_t)workers;
   // With more threads than CPUs, whoever spins keeps the others from working. Pinned threads have a
   // CPU each, while the caller may well be allowed on one only.
@@ -207,14 +256,16 @@ cleanup:
   return status;
 }
 
-int32_t ew_thread_pool_run(ew_thread_pool* pool, ew_share_fn fn, void* job) {
+int32_t ew_thread_pool_run(ew_thread_pool* pool, ew_range_fn fn, void* job, int32_t tasks) {
   assert(pool != NULL);
   assert(fn != NULL);
+  assert(tasks >= 0);
   int32_t result;
   pool->fn = fn;
   pool->job = job;
+  divide_tasks(pool, tasks);
   publish_job(pool);
-  result = fn(job, 0);
+  result = take_tasks(pool, 0);
   wait_until_done(pool);
   for (int32_t i = 0; result == 0 && i < pool->started; ++i) result = pool->workers[i].result;
   return result;
@@ -228,6 +279,7 @@ void ew_thread_pool_destroy(ew_thread_pool* pool) {
   pthread_cond_destroy(&pool->done);
   pthread_cond_destroy(&pool->wake);
   pthread_mutex_destroy(&pool->mutex);
+  free(pool->shares);
   free(pool);
 }
 
@@ -243,10 +295,10 @@ ew_pool_status ew_thread_pool_create(int32_t threads, int32_t first_cpu, ew_thre
   return EW_POOL_NO_THREAD;
 }
 
-int32_t ew_thread_pool_run(ew_thread_pool* pool, ew_share_fn fn, void* job) {
+int32_t ew_thread_pool_run(ew_thread_pool* pool, ew_range_fn fn, void* job, int32_t tasks) {
   assert(pool == NULL);  // no pool can have been made
   (void)pool;
-  return fn(job, 0);
+  return fn(job, 0, 0, tasks);
 }
 
 void ew_thread_pool_destroy(ew_thread_pool* pool) { (void)pool; }

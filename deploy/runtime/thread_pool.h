@@ -18,9 +18,9 @@ extern "C" {
 
 typedef struct ew_thread_pool ew_thread_pool;
 
-/// Runs share `share` of a job, 0 <= share < the pool's threads; share 0 on the calling thread.
-/// Returns 0, or the job's own code on failure.
-typedef int32_t (*ew_share_fn)(void* job, int32_t share);
+/// Runs the tasks [begin, end) of a job on thread `thread`, 0 <= thread < the pool's threads; thread
+/// 0 is the calling one. Returns 0, or the job's own code on failure.
+typedef int32_t (*ew_range_fn)(void* job, int32_t thread, int32_t begin, int32_t end);
 
 typedef enum ew_pool_status {
   EW_POOL_OK = 0,
@@ -36,9 +36,11 @@ int32_t ew_available_cpus(void);
 /// unless first_cpu is negative. On failure *pool is NULL and nothing is left running.
 ew_pool_status ew_thread_pool_create(int32_t threads, int32_t first_cpu, ew_thread_pool** pool);
 
-/// Runs every share of the job and returns when all have returned: 0, or the code of the lowest
-/// share that failed. One call at a time.
-int32_t ew_thread_pool_run(ew_thread_pool* pool, ew_share_fn fn, void* job);
+/// Runs the tasks [0, tasks) of the job and returns when all have returned: 0, or the code of the
+/// lowest thread that met a failure, which may leave tasks undone. Each thread has a contiguous
+/// share, the same in every job of so many tasks, so that it finds its data in its own cache; a
+/// thread that has finished takes what others have not begun. One call at a time.
+int32_t ew_thread_pool_run(ew_thread_pool* pool, ew_range_fn fn, void* job, int32_t tasks);
 
 /// Ends and joins the threads. NULL is allowed.
 void ew_thread_pool_destroy(ew_thread_pool* pool);
