@@ -7,6 +7,7 @@ that start elsewhere.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from edgewright.schedules.simd import (
     multiply_add,
     simd_of,
 )
-from edgewright.schedules.workload import Activation
+from edgewright.schedules.workload import Activation, Conv2dWorkload
 
 __all__ = [
     "ANY_ALIGNMENT",
@@ -41,6 +42,7 @@ __all__ = [
     "extract_lane",
     "index",
     "index_loop",
+    "interior_rows",
     "kernel_function",
     "load",
     "maximum",
@@ -51,7 +53,6 @@ __all__ = [
     "simd_of",
     "store",
     "tap_runs",
-    "vectors_of_lanes",
 ]
 
 #: Alignment in bytes of tensors whose addresses users choose; kernels' own tensors are 64-aligned.
@@ -279,31 +280,10 @@ def clipped_taps(
     return first, builder.Bind(tirx.max(index(0), end - first))
 
 
-def vectors_of_lanes(
-    fetch: Callable[[int, int], Any], positions: Sequence[int], lanes: int
-) -> dict[int, Any]:
-    """Scalars at increasing ``positions``, read as few vectors without touching other positions.
-
-    Args:
-        fetch: loads a number of elements (second argument) from a position (first argument).
-        positions: element positions that are needed.
-        lanes: longest vector to read.
-
-    Returns:
-        For each position a scalar expression; whole vectors are read where ``lanes`` positions
-        or the span between needed ones are inside the first and last position.
-    """
-    found: dict[int, Any] = {}
-    needed = sorted(set(positions))
-    place, last = needed[0], needed[-1]
-    while place <= last:
-        if place + lanes - 1 <= last:
-            vector = fetch(place, lanes)
-            for offset in range(lanes):
-                found[place + offset] = extract_lane(vector, offset)
-            place += lanes
-        else:
-            if place in needed:
-                found[place] = fetch(place, 1)
-            place += 1
-    return {position: found[position] for position in needed}
+def interior_rows(workload: Conv2dWorkload) -> tuple[int, int]:
+    """First and one past the last output row that sees all kernel rows."""
+    w = workload
+    first = math.ceil(w.pad_top / w.stride_h)
+    reach = w.in_h - 1 + w.pad_top - (w.kernel_h - 1) * w.dilation_h
+    end = min(w.out_h, reach // w.stride_h + 1) if reach >= 0 else 0
+    return first, max(first, end)

@@ -17,6 +17,8 @@ __all__ = ["Simd", "VectorArithmetic", "maximum", "minimum", "multiply_add", "si
 
 #: ``Simd.estimate`` by instruction set. On AVX-512 the estimate was measured to gain nothing.
 RECIPROCAL_ESTIMATES = {"neon": "llvm.aarch64.neon.frecp", "neon32": "llvm.arm.neon.vrecp"}
+#: Cores that wait for a load where it stands: LLVM's own plan, which loads early, is as good there.
+IN_ORDER = ("cortex-a34", "cortex-a35", "cortex-a53", "cortex-a55", "cortex-a510", "cortex-a520")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Simd:
         estimate: LLVM's name of the instructions that estimate a reciprocal (with ``e`` behind it)
             and correct the estimate (``s``), or empty where dividing is as fast. A division keeps a
             Cortex-A72 busy for many cycles, and there is none of vectors on 32-bit ARM.
+        streams: one instruction loads several vectors (:mod:`edgewright.schedules.streams`).
     """
 
     lanes: int
@@ -38,6 +41,7 @@ class Simd:
     call_fma: bool
     call_max: bool
     estimate: str = ""
+    streams: bool = False
 
     @property
     def dtype(self) -> str:
@@ -61,6 +65,7 @@ def simd_of(target: Target) -> Simd:
         call_fma=narrow and vfp4,
         call_max=target.isa.name in ("neon", "neon32"),
         estimate=RECIPROCAL_ESTIMATES.get(target.isa.name, ""),
+        streams=target.isa.name == "neon" and target.mcpu not in IN_ORDER,
     )
 
 

@@ -23,11 +23,7 @@ import numpy.typing as npt
 
 from edgewright.schedules import microkernel as mk
 from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks
-from edgewright.schedules.cpu.conv2d_depthwise_emit import (
-    DepthwiseConfig,
-    DepthwiseEmitter,
-    interior_rows,
-)
+from edgewright.schedules.cpu.conv2d_depthwise_emit import DepthwiseConfig, DepthwiseEmitter
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
 from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
 from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dWorkload
@@ -146,7 +142,7 @@ def _ranked(workload: Conv2dWorkload, target: Target) -> tuple[tuple[float, Dept
 def _cycles(workload: Conv2dWorkload, config: DepthwiseConfig, target: Target) -> float:
     """Estimated cycles: the largest of multiply-adds and loads, tile by tile."""
     w, rates = workload, core_rates(target.isa)
-    first, end = interior_rows(w)
+    first, end = mk.interior_rows(w)
     groups = (end - first) // config.tile_oh
     edge_rows = w.out_h - groups * config.tile_oh
     rows = ((config.tile_oh, groups), (1, edge_rows))

@@ -12,7 +12,7 @@ from tvm.tirx.script.builder import ir as builder
 from edgewright.schedules import microkernel as mk
 from edgewright.schedules.workload import Conv2dWorkload
 
-__all__ = ["DepthwiseConfig", "DepthwiseEmitter", "interior_rows"]
+__all__ = ["DepthwiseConfig", "DepthwiseEmitter"]
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,6 @@ class DepthwiseConfig:
     def stem(self) -> str:
         """The tile in a kernel's name."""
         return f"oh{self.tile_oh}ow{self.tile_ow}r{self.chunk_rows}"
-
-
-def interior_rows(workload: Conv2dWorkload) -> tuple[int, int]:
-    """First and one past the last output row that sees all kernel rows."""
-    w = workload
-    first = math.ceil(w.pad_top / w.stride_h)
-    reach = w.in_h - 1 + w.pad_top - (w.kernel_h - 1) * w.dilation_h
-    end = min(w.out_h, reach // w.stride_h + 1) if reach >= 0 else 0
-    return first, max(first, end)
 
 
 @dataclass(frozen=True)
@@ -97,7 +88,7 @@ class DepthwiseEmitter:
     def _unit(self, place: _Place, unit: Any) -> None:
         """One group of ``tile_oh`` rows."""
         w, height = self.w, self.config.tile_oh
-        first, end = interior_rows(w)
+        first, end = mk.interior_rows(w)
         row = builder.Bind(unit * height)
         if not self.unrolled or end - first < height:
             self._clipped_rows(place, row)
@@ -123,10 +114,11 @@ class DepthwiseEmitter:
         for run in self.tiles:
             with mk.index_loop(run.count) as number:
                 column = run.start + number * self.config.tile_ow
-                if height:
+                if height and len(run.missing) < run.width * self.w.kernel_w:
                     self._unrolled_tile(place, row, column, run, height)
-                else:
-                    self._clipped_tile(place, row, column, run)
+                    continue
+                for a in range(max(1, height)):
+                    self._clipped_tile(place, row + a, column, run)
 
     def _weight(self, place: _Place, kh: Any, kw: int) -> Any:
         tap = (place.block * self.w.kernel_h + kh) * self.w.kernel_w + kw

@@ -19,26 +19,20 @@ the input exists. A 1x1 convolution without stride and padding sees its image as
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cost import (
-    PREFETCH_BYTES,
-    TILE_CYCLES,
-    core_rates,
-    split_tasks,
-    step_cycles,
-    tile_fits,
-)
+from edgewright.schedules.cost import PREFETCH_BYTES, split_tasks, tile_fits
 from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig, Geometry
+from edgewright.schedules.cpu.conv2d_direct_cost import estimate
 from edgewright.schedules.cpu.conv2d_direct_emit import DirectEmitter
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
 from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
+from edgewright.schedules.streams import stream_tile_fits
 from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dWorkload
 from edgewright.spec.target import Target
 
@@ -47,17 +41,29 @@ __all__ = ["Conv2dDirectConfig", "get_configs", "offer"]
 FAMILY = "direct"
 #: Most output-channel blocks in a register tile; more make too few tasks.
 MAX_TILE_OC = 8
+#: Multiply-adds in one turn of the innermost loop, where it reads through streams.
+STREAMED_PRODUCTS = 192
 
 
-@cache
-def get_configs(target: Target) -> tuple[Conv2dDirectConfig, ...]:
-    """Register tiles that the instruction set holds without spilling."""
-    most = core_rates(target.isa).max_accumulators
+@lru_cache(maxsize=4096)
+def get_configs(target: Target, geometry: Geometry | None = None) -> tuple[Conv2dDirectConfig, ...]:
+    """Register tiles that the instruction set holds without spilling.
+
+    Args:
+        target: the core.
+        geometry: the workload, which decides how many inputs a tile holds that reads streams.
+    """
+
+    def fits(tile_oc: int, tile_ow: int) -> bool:
+        if geometry is None or not geometry.streams:
+            return tile_fits(target.isa, tile_oc, tile_ow)
+        return stream_tile_fits(target.isa, tile_oc, tile_ow, geometry.held_inputs(tile_ow))
+
     return tuple(
         Conv2dDirectConfig(tile_oc, tile_ow)
         for tile_oc in range(1, MAX_TILE_OC + 1)
-        for tile_ow in range(1, most + 1)
-        if tile_fits(target.isa, tile_oc, tile_ow)
+        for tile_ow in range(1, target.isa.vec_registers)
+        if fits(tile_oc, tile_ow)
     )
 
 
@@ -72,16 +78,21 @@ def offer(
         limits: not used; a direct convolution needs no scratch and has no error.
         input_layout: ``blocked`` (``NCHW{c}c``) or ``NCHW``.
     """
-    nchw, lanes = input_layout == "NCHW", target.isa.vec_lanes
+    nchw = input_layout == "NCHW"
     refusal = _refusal(workload, nchw)
     if refusal:
         return Declined(FAMILY, refusal)
-    geometry = Geometry(
-        merge_groups(workload, lanes), lanes, nchw, by_lane=mk.simd_of(target).by_lane
-    )
+    geometry = geometry_of(workload, target, nchw)
     best = _cheapest(geometry, target)
     make = partial(_offer, workload, target, nchw)
     return replace(make(*best), others=lambda: [make(*o) for o in _others(geometry, target, best)])
+
+
+def geometry_of(workload: Conv2dWorkload, target: Target, nchw: bool) -> Geometry:
+    """A workload as the schedule for a core sees it."""
+    simd = mk.simd_of(target)
+    merged = merge_groups(workload, simd.lanes)
+    return Geometry(merged, simd.lanes, nchw, by_lane=simd.by_lane, streams=simd.streams)
 
 
 def _offer(
@@ -139,11 +150,11 @@ def _cheapest(geometry: Geometry, target: Target) -> tuple[float, Conv2dDirectCo
 def _ranked(geometry: Geometry, target: Target) -> tuple[tuple[float, Conv2dDirectConfig], ...]:
     """Configurations by estimated cycles, their task split still to be filled in."""
     ranked = []
-    for config in get_configs(target):
+    for config in get_configs(target, geometry):
         if config.tile_oc > geometry.group_blocks or config.tile_ow > geometry.columns:
             continue
         full = _with_chunk(geometry, config, target)
-        ranked.append((_cycles(geometry, full, target), config.tile_oc, config.tile_ow, full))
+        ranked.append((estimate(geometry, full, target), config.tile_oc, config.tile_ow, full))
     ranked.sort(key=lambda entry: entry[:3])
     return tuple((cycles, config) for cycles, _, _, config in ranked)
 
@@ -184,6 +195,9 @@ def _with_chunk(
     """
     channels = geometry.group_in
     unroll = config.unroll_ic if not geometry.channels_first else 1
+    if geometry.streams and not geometry.nchw:
+        products = config.tile_oc * config.tile_ow * geometry.lanes
+        unroll = geometry.lanes * max(1, STREAMED_PRODUCTS // products)
     bytes_per_channel = geometry.taps * config.tile_oc * geometry.lanes * 4
     passes = geometry.rows if not geometry.flat else geometry.columns // config.tile_ow
     chunk = channels
@@ -199,42 +213,6 @@ def _with_chunk(
     weight_bytes = geometry.weight_elements * 4
     ahead = PREFETCH_BYTES if weight_bytes > target.l1_bytes and not geometry.by_lane else 0
     return replace(config, chunk_ic=chunk, unroll_ic=min(unroll, chunk), prefetch_bytes=ahead)
-
-
-def _cycles(geometry: Geometry, config: Conv2dDirectConfig, target: Target) -> float:
-    """Estimated cycles of the whole convolution."""
-    w = geometry.workload
-    steps = geometry.group_in * geometry.taps
-    chunks = geometry.group_in // config.chunk_ic
-    total = 0.0
-    for blocks, share, oc_tiles in _oc_tiles(geometry, config.tile_oc):
-        resident = config.chunk_ic * geometry.taps * blocks * geometry.lanes * 4
-        for width, ow_tiles in _split(geometry.columns, config.tile_ow):
-            step = step_cycles(
-                target, blocks, width, weight_bytes_resident=resident, shared_steps=share
-            )
-            # Start and end of a tile touch every accumulator; each chunk more writes and reads it.
-            moves = blocks * width * (2 + (1 if w.epilogue.residual else 0) + 2 * (chunks - 1))
-            total += oc_tiles * ow_tiles * (steps * step + moves + TILE_CYCLES * chunks)
-    return total * w.batch * w.groups * geometry.rows
-
-
-def _oc_tiles(geometry: Geometry, tile_oc: int) -> Iterator[tuple[int, int, int]]:
-    """Tiles of output channels as (blocks, input channels that share the last one's, count)."""
-    shared = geometry.shared_ic
-    full = (geometry.group_blocks - (shared > 1)) // tile_oc
-    if full:
-        yield tile_oc, 1, full
-    if geometry.group_blocks - full * tile_oc:
-        yield geometry.group_blocks - full * tile_oc, shared, 1
-
-
-def _split(extent: int, tile: int) -> Iterator[tuple[int, int]]:
-    """Tiles of an axis as (size, count): the full ones, then the tail."""
-    if extent // tile:
-        yield tile, extent // tile
-    if extent % tile:
-        yield extent % tile, 1
 
 
 def _with_tasks(
@@ -361,10 +339,8 @@ def build_kernel(
     cost: float,
 ) -> Kernel:
     """Generates the kernel; its parameters are x, w, b where biased, r where residual, y."""
-    simd = mk.simd_of(target)
-    merged = merge_groups(workload, simd.lanes)
-    geometry = Geometry(merged, simd.lanes, nchw, by_lane=simd.by_lane)
-    emitter = DirectEmitter(geometry, config, simd)
+    geometry = geometry_of(workload, target, nchw)
+    emitter = DirectEmitter(geometry, config, mk.simd_of(target))
     return Kernel(
         name=name,
         algorithm=FAMILY,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from edgewright.schedules import microkernel as mk
 from edgewright.schedules.workload import Conv2dWorkload
 
-__all__ = ["Conv2dDirectConfig", "Geometry"]
+__all__ = ["Conv2dDirectConfig", "Geometry", "Place", "Step"]
 
 #: Input channels whose products one turn of the innermost loop holds.
 UNROLL_IC = 4
@@ -56,12 +57,14 @@ class Geometry:
         lanes: elements of a block.
         nchw: the input is plain.
         by_lane: multiply-adds take one lane of a vector.
+        streams: several vectors are read by one instruction (:mod:`edgewright.schedules.streams`).
     """
 
     workload: Conv2dWorkload
     lanes: int
     nchw: bool
     by_lane: bool
+    streams: bool = False
 
     @property
     def flat(self) -> bool:
@@ -142,6 +145,15 @@ class Geometry:
         """Elements of a kernel of one input channel."""
         return self.workload.kernel_h * self.workload.kernel_w
 
+    def row_span(self, columns: int) -> int:
+        """Input columns that ``columns`` output columns see, from the first to the last."""
+        w = self.workload
+        return (columns - 1) * w.stride_w + (w.kernel_w - 1) * w.dilation_w + 1
+
+    def held_inputs(self, columns: int) -> int:
+        """Input vectors that feed a register tile of ``columns`` at once, by lane."""
+        return math.ceil(self.row_span(columns) / self.lanes) if self.nchw else columns
+
     def column_tiles(self, tile: int) -> list[mk.ColumnTiles]:
         """Runs of equal tiles of ``tile`` output columns."""
         w = self.workload
@@ -154,3 +166,39 @@ class Geometry:
             pad=w.pad_left,
             dilation=w.dilation_w,
         )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a register tile is: image, group, its output-channel blocks, input chunk.
+
+    Attributes:
+        block: first of ``blocks`` blocks of output channels.
+        shared: input channels that share the vectors of the last of them, or 1.
+        interior: whether its output row is known to see all kernel rows.
+    """
+
+    batch: Any
+    group: Any
+    block: Any
+    blocks: int
+    chunk: Any
+    shared: int = 1
+    interior: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel tap of a tile.
+
+    Attributes:
+        pixel: first input pixel.
+        position: first of the tile's weight vectors for this tap.
+        columns: output columns that the tap touches.
+    """
+
+    tile: mk.RegisterTile
+    place: Place
+    pixel: Any
+    position: Any
+    columns: tuple[int, ...]

@@ -5,50 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from tvm import tirx
 from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig, Geometry
+from edgewright.schedules.cpu.conv2d_direct_config import (
+    Conv2dDirectConfig,
+    Geometry,
+    Place,
+    Step,
+)
+from edgewright.schedules.cpu.conv2d_direct_plain import (
+    UNROLLED_TAPS,
+    PlainLoads,
+    PlainRow,
+    PlainStreams,
+)
+from edgewright.schedules.cpu.conv2d_direct_streams import BlockedStreams
+from edgewright.schedules.streams import imported_loads
 
 __all__ = ["DirectEmitter"]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a register tile is: image, group, its output-channel blocks, input chunk.
-
-    Attributes:
-        block: first of ``blocks`` blocks of output channels.
-        shared: input channels that share the vectors of the last of them, or 1.
-    """
-
-    batch: Any
-    group: Any
-    block: Any
-    blocks: int
-    chunk: Any
-    shared: int = 1
-
-
-@dataclass(frozen=True)
-class Step:
-    """One kernel tap of a tile.
-
-    Attributes:
-        pixel: first input pixel.
-        position: first of the tile's weight vectors for this tap.
-        columns: output columns that the tap touches.
-    """
-
-    tile: mk.RegisterTile
-    place: Place
-    pixel: Any
-    position: Any
-    columns: tuple[int, ...]
 
 
 class DirectEmitter:
@@ -86,7 +65,20 @@ class DirectEmitter:
             oc_task = task // self.row_tasks % oc_tasks
             group = task // (self.row_tasks * oc_tasks) % self.w.groups
             batch = task // (self.row_tasks * oc_tasks * self.w.groups)
-            self._oc_tiles(batch, group, oc_task, rows)
+            with imported_loads(self.simd):
+                self._open()
+                self._oc_tiles(batch, group, oc_task, rows)
+
+    def _open(self) -> None:
+        """What a task reads with."""
+        if self.geometry.streams and not self.geometry.nchw:
+            self.streams = BlockedStreams(self.w, self.x, self.weights, self.column_tiles)
+        elif self.geometry.streams:
+            self.plain: PlainStreams | PlainLoads = PlainStreams(
+                self.w, self.x, self.weights, self.column_tiles
+            )
+        elif self.geometry.channels_first:
+            self.plain = PlainLoads(self.w, self.x, self.weights, self.simd)
 
     def _declare(self) -> None:
         w, g = self.w, self.geometry
@@ -154,10 +146,24 @@ class DirectEmitter:
                     self._tile(place, mk.index(0), mk.index(run.start), run)
 
     def _rows(self, place: Place, rows: Any) -> None:
+        w = self.w
+        first, end = mk.interior_rows(w)
+        unrolls = self.geometry.channels_first and w.kernel_h * w.kernel_w <= UNROLLED_TAPS
+        split = self.geometry.streams and unrolls and (first, end) != (0, w.out_h)
         with self._task_range(rows, self.config.chunk_rows) as row:
-            for run in self.column_tiles:
-                with mk.index_loop(run.count) as number:
-                    self._tile(place, row, run.start + number * self.config.tile_ow, run)
+            if not split:
+                self._row(place, row)
+                return
+            with builder.If(tirx.all(row >= first, row < end)):
+                with builder.Then():
+                    self._row(replace(place, interior=True), row)
+                with builder.Else():
+                    self._row(place, row)
+
+    def _row(self, place: Place, row: Any) -> None:
+        for run in self.column_tiles:
+            with mk.index_loop(run.count) as number:
+                self._tile(place, row, run.start + number * self.config.tile_ow, run)
 
     @contextmanager
     def _task_range(self, rows: Any, size: int) -> Iterator[Any]:
@@ -183,7 +189,7 @@ class DirectEmitter:
                 with builder.Else():
                     self._resume(tile, place, row, column)
         if self.geometry.channels_first:
-            self._accumulate_channels_first(tile, place, row, column, run)
+            self._accumulate_plain(tile, place, row, column, run)
         else:
             self._accumulate(tile, place, row, column, run)
         if self.chunks == 1:
@@ -253,10 +259,10 @@ class DirectEmitter:
                     value = mk.activate(value, self.w.epilogue.activation, self.simd)
                 mk.store(self.y, place_out, value, self.lanes)
 
-    def _kernel_rows(self, row: Any) -> tuple[Any, Any]:
+    def _kernel_rows(self, place: Place, row: Any) -> tuple[Any, Any]:
         w = self.w
-        if self.geometry.flat:
-            return 0, 1
+        if self.geometry.flat or place.interior:
+            return 0, w.kernel_h
         return mk.clipped_taps(
             row,
             in_extent=w.in_h,
@@ -267,10 +273,14 @@ class DirectEmitter:
             out=w.out_h,
         )
 
+    def _weight_index(self, place: Place, position: Any) -> Any:
+        """Where a tile's weight vector ``position`` is."""
+        steps = self.geometry.group_in * self.geometry.taps
+        return self.first_weight + place.block * (self.lanes * steps) + position * self.lanes
+
     def _weights(self, place: Place, position: Any, count: int) -> list[Any]:
         """``count`` weight vectors of a tile from its vector ``position`` on."""
-        steps = self.geometry.group_in * self.geometry.taps
-        base = self.first_weight + place.block * (self.lanes * steps) + position * self.lanes
+        base = self._weight_index(place, position)
         places = [base + t * self.lanes for t in range(count)]
         ahead = self.config.prefetch_bytes // 4
         for place_ahead in places if ahead else ():
@@ -282,9 +292,8 @@ class DirectEmitter:
     ) -> None:
         """Loops kernel row, run of kernel columns, group of input channels."""
         w, chunk = self.w, self.config.chunk_ic
-        unroll = self.config.unroll_ic
         vectors = self._vectors(place, chunk)
-        first, count = self._kernel_rows(row)
+        first, count = self._kernel_rows(place, row)
         with mk.index_loop(count, first) as kh:
             in_row = row * w.stride_h + kh * w.dilation_h - w.pad_top
             for first_kw, kws, columns in mk.tap_runs(run, w.kernel_w):
@@ -295,11 +304,23 @@ class DirectEmitter:
                     pixel = mk.pixel_index(in_row, w.in_w, first_column)
                     tap = (place.chunk * w.kernel_h + kh) * w.kernel_w + kw
                     step = Step(tile, place, pixel, tap * vectors, columns)
-                    if chunk // unroll:
-                        with mk.index_loop(chunk // unroll) as turn:
-                            self._channels(step, turn * unroll, unroll)
-                    if chunk % unroll:
-                        self._channels(step, mk.index(chunk - chunk % unroll), chunk % unroll)
+                    self._tap(step)
+
+    def _tap(self, step: Step) -> None:
+        """All input channels of a chunk, for one kernel tap."""
+        chunk, unroll = self.config.chunk_ic, self.config.unroll_ic
+        if self.geometry.streams and not self.geometry.nchw:
+            place = step.place
+            block = (place.group * self.geometry.group_in + place.chunk * chunk) // self.lanes
+            first = (place.batch, block, mk.index(0), step.pixel, mk.index(0))
+            self.streams.start(first, self._weight_index(place, step.position))
+            self.streams.emit(step.tile, step.columns, chunk, unroll)
+            return
+        if chunk // unroll:
+            with mk.index_loop(chunk // unroll) as turn:
+                self._channels(step, turn * unroll, unroll)
+        if chunk % unroll:
+            self._channels(step, mk.index(chunk - chunk % unroll), chunk % unroll)
 
     @staticmethod
     def _vectors(place: Place, channels: Any) -> Any:
@@ -350,36 +371,16 @@ class DirectEmitter:
         for t, weight in enumerate(weights):
             tile.multiply_add(t, i, spread, weight)
 
-    def _accumulate_channels_first(
+    def _accumulate_plain(
         self, tile: mk.RegisterTile, place: Place, row: Any, column: Any, run: mk.ColumnTiles
     ) -> None:
         """Plain input: loops input channel and kernel row; the kernel's columns are unrolled."""
         w = self.w
-        first, count = self._kernel_rows(row)
-        taps = [
-            (i, kw, i * w.stride_w + kw * w.dilation_w - w.pad_left)
-            for kw in range(w.kernel_w)
-            for i in range(run.width)
-            if (i, kw) not in run.missing
-        ]
-        if not taps:
-            return
-        with mk.index_loop(w.in_channels) as channel, mk.index_loop(count, first) as kh:
-            in_row = row * w.stride_h + kh * w.dilation_h - w.pad_top
-            positions = [position for _, _, position in taps]
-            left = min(positions)
-            pixel = mk.pixel_index(in_row, w.in_w, column * w.stride_w + left)
 
-            def fetch(position: int, width: int) -> Any:
-                indices = (place.batch, channel, mk.index(0), pixel + (position - left))
-                return mk.load(self.x, indices, width)
+        def weight(channel: Any, kh: Any) -> Any:
+            tap = (channel * w.kernel_h + kh) * w.kernel_w
+            return self._weight_index(place, tap * place.blocks)
 
-            scalars = mk.vectors_of_lanes(fetch, positions, self.lanes)
-            for kw in range(w.kernel_w):
-                columns = [(i, position) for i, k, position in taps if k == kw]
-                if not columns:
-                    continue
-                tap = (channel * w.kernel_h + kh) * w.kernel_w + kw
-                weights = self._weights(place, tap * tile.rows, tile.rows)
-                for i, position in columns:
-                    self._products(tile, i, scalars[position], weights)
+        top, left = row * w.stride_h - w.pad_top, column * w.stride_w
+        where = PlainRow(place.batch, top, left, self._kernel_rows(place, row), weight)
+        self.plain.emit(tile, where, run)

@@ -63,7 +63,7 @@ MAX_WEIGHT_GROWTH = 8.0
 #: Image tiles of a task, at most: more weigh on the scratch memory and save little.
 MAX_BLOCK_TILES = 48
 #: Transforms of an axis that are tried: the points of all its tiles, by the least possible.
-MOST_POINTS = 1.8
+MOST_POINTS = 3.0
 #: How far ahead weights are asked for where the instruction is worth its slot.
 PREFETCH_BYTES = 8192
 #: Largest ``tile_t`` for each ``tile_oc``, by instruction set, that LLVM keeps in registers.

@@ -11,8 +11,8 @@ from tvm import tirx
 from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig
-from edgewright.schedules.cpu.conv2d_direct_emit import DirectEmitter, Place
+from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig, Place
+from edgewright.schedules.cpu.conv2d_direct_emit import DirectEmitter
 from edgewright.schedules.cpu.conv2d_transposed_phases import PhaseBlock, PhaseGeometry
 from edgewright.schedules.workload import Conv2dTransposedWorkload
 

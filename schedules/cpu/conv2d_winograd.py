@@ -65,10 +65,8 @@ REGISTER_TILES = {
     "neon": {1: 12, 2: 8, 3: 6, 4: 5},
     "neon32": {1: 4, 2: 2, 3: 2},
 }
-#: Cores whose scheduling leaves LLVM every register; on the others it holds more loads in flight.
-ALL_REGISTERS = ("cortex-a72", "cortex-a76")
-#: What those cores hold more.
-WIDER_TILES = {2: 10, 3: 7, 5: 4}
+#: The same where tiles are read through streams.
+STREAMED_TILES = {1: 12, 2: 9, 3: 6, 4: 5, 5: 4, 7: 3}
 #: Points of a transform, at most, of which two fit the registers together.
 PAIR_POINTS = 6
 
@@ -144,10 +142,7 @@ def _refusal(workload: Conv2dWorkload, target: Target, input_layout: str) -> str
 
 def register_tiles(target: Target) -> dict[int, int]:
     """Largest ``tile_t`` for each ``tile_oc``."""
-    tiles = dict(REGISTER_TILES[target.isa.name])
-    if target.mcpu in ALL_REGISTERS:
-        tiles.update(WIDER_TILES)
-    return tiles
+    return STREAMED_TILES if mk.simd_of(target).streams else REGISTER_TILES[target.isa.name]
 
 
 def get_configs(

@@ -10,6 +10,8 @@ from functools import lru_cache
 from edgewright.schedules.cost import CoreRates, core_rates
 from edgewright.schedules.cpu.conv2d_winograd_config import Block, Geometry, position_parts
 from edgewright.schedules.cpu.winograd_matrices import AxisTransform
+from edgewright.schedules.microkernel import simd_of
+from edgewright.schedules.streams import load_sizes
 from edgewright.spec.target import Target
 
 __all__ = ["Estimate", "error_factor", "estimate", "tile_chunks"]
@@ -158,7 +160,7 @@ def _position(
     tiles: int, blocks: int, most: int, chunk: int, channels: int, target: Target
 ) -> float:
     """One position's register tiles of ``blocks`` output blocks over all tiles."""
-    rates, lanes = core_rates(target.isa), target.isa.vec_lanes
+    lanes = target.isa.vec_lanes
     slab_far = chunk * blocks * lanes * 4 > target.l1_bytes // 2
     inputs_far = tiles * chunk * 4 > target.l1_bytes // 2
     total, first = 0.0, True
@@ -168,7 +170,7 @@ def _position(
             far = (blocks * lanes * 4 if first or slab_far else 0) + (
                 width * 4 if inputs_far else 0
             )
-            step = _step(blocks, width, rates, lanes, far)
+            step = _step(blocks, width, target, far)
             ends = (2 * blocks * width + TILE_INSTRUCTIONS) * ISSUE_CYCLES
             passes = math.ceil(channels / chunk)
             again = (passes - 1) * 2 * blocks * width * ISSUE_CYCLES
@@ -177,11 +179,15 @@ def _position(
     return total
 
 
-def _step(blocks: int, width: int, rates: CoreRates, lanes: int, far_bytes: float) -> float:
+def _step(blocks: int, width: int, target: Target, far_bytes: float) -> float:
     """One input channel of a register tile."""
-    loads = blocks + (width / lanes if rates.by_lane else width)
-    # Two loads are one instruction on AArch64; elsewhere they are operands or start beside.
-    others = loads / 2 + LOOP_INSTRUCTIONS if rates.by_lane else LOOP_INSTRUCTIONS
+    rates, simd = core_rates(target.isa), simd_of(target)
+    loads = blocks + (width / simd.lanes if rates.by_lane else width)
+    if simd.streams:
+        others = (blocks + len(load_sizes(width))) / simd.lanes + LOOP_INSTRUCTIONS
+    else:
+        # Two loads are one instruction on AArch64; elsewhere they are operands or start beside.
+        others = loads / 2 + LOOP_INSTRUCTIONS if rates.by_lane else LOOP_INSTRUCTIONS
     far = far_bytes / rates.far_bytes
     busy = max(blocks * width / rates.fma, loads / rates.load, rates.latency, far)
     return busy + others * ISSUE_CYCLES + far * FAR_STALLS

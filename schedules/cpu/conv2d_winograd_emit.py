@@ -17,6 +17,7 @@ from edgewright.schedules.cpu.conv2d_winograd_input import InputTransform
 from edgewright.schedules.cpu.conv2d_winograd_multiply import Multiplication
 from edgewright.schedules.cpu.conv2d_winograd_output import OutputTransform
 from edgewright.schedules.cpu.conv2d_winograd_program import Buffers, Constants, Place
+from edgewright.schedules.streams import imported_loads
 
 __all__ = ["emit_kernel", "transform_constants"]
 
@@ -99,9 +100,12 @@ class _Emitter:
             def block(row_span: Span, col_span: Span) -> None:
                 emit(Block(row_span, col_span), self._at(place, row_span), task % parts)
 
-            self._spans(
-                g.rows, row, lambda span: self._spans(g.cols, col, lambda other: block(span, other))
-            )
+            with imported_loads(self.multiplication.simd):
+                self._spans(
+                    g.rows,
+                    row,
+                    lambda span: self._spans(g.cols, col, lambda other: block(span, other)),
+                )
 
     def _spans(self, axis: Axis, number: Any, emit: Callable[[Span], None]) -> None:
         """Code for each kind of block along an axis."""

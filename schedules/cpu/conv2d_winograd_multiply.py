@@ -22,6 +22,13 @@ from edgewright.schedules import microkernel as mk
 from edgewright.schedules.cpu.conv2d_winograd_config import Geometry, PositionClass, Positions
 from edgewright.schedules.cpu.conv2d_winograd_cost import tile_chunks
 from edgewright.schedules.cpu.conv2d_winograd_program import Buffers
+from edgewright.schedules.streams import (
+    StepRegisters,
+    VectorStream,
+    lane_steps,
+    load_sizes,
+    multiply_steps,
+)
 
 __all__ = ["Multiplication"]
 
@@ -29,6 +36,8 @@ __all__ = ["Multiplication"]
 UNROLL_IC = 4
 #: Blocks of input channels in one turn of the innermost loop, where they are read as vectors.
 UNROLL_BLOCKS = 2
+#: Multiply-adds in one turn of the innermost loop, where it reads through streams.
+STREAMED_PRODUCTS = 192
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,9 @@ class Multiplication:
         """
         g, c = self.g, self.config
         self.buffers, self.rows = buffers, rows
+        if self.simd.streams:
+            self.weight_stream = VectorStream(buffers.weights)
+            self.input_stream = VectorStream(buffers.transformed)
         tiles: Any = min(c.chunk_oc, g.whole_oc_tiles)
         if g.whole_oc_tiles % c.chunk_oc and g.oc_chunks > 1:
             left = g.whole_oc_tiles - chunk * c.chunk_oc
@@ -191,6 +203,9 @@ class Multiplication:
         weights = outputs.weights + turn * (chunk * outputs.blocks * lanes)
         whole, tail = chunk // lanes, chunk % lanes
         inputs = inputs + turn * (whole * step)
+        if self.simd.streams:
+            self._stream(tile, weights, inputs, step)
+            return
 
         def group(block: Any, lane: Any, count: int) -> None:
             at = weights + (block * lanes + lane) * (outputs.blocks * lanes)
@@ -208,6 +223,29 @@ class Multiplication:
                 group(block, part * size, size)
         for lane in range(0, tail, size):
             group(whole, lane, min(size, tail - lane))
+
+    def _stream(self, tile: mk.RegisterTile, weights: Any, inputs: Any, step: int) -> None:
+        """All input channels of a pass through streams, block by block."""
+        lanes = self.lanes
+        blocks, channels = divmod(self.config.chunk_ic, lanes)
+        unroll = max(1, min(blocks, STREAMED_PRODUCTS // (tile.rows * tile.columns * lanes)))
+        last_step = step - (tile.columns - load_sizes(tile.columns)[-1]) * lanes
+        steps = StepRegisters({last_step})
+        self.weight_stream.start((weights,))
+        self.input_stream.start((inputs,))
+
+        def block(count: int) -> None:
+            sources = self.input_stream.read(tile.columns, steps.get(last_step))
+            products = lane_steps(list(enumerate(sources)), count)
+            multiply_steps(tile, products, self.weight_stream, self.input_stream)
+
+        with mk.index_loop(blocks // unroll):
+            for _ in range(unroll):
+                block(lanes)
+        for _ in range(blocks % unroll):
+            block(lanes)
+        if channels:
+            block(channels)
 
     def _channels(self, tile: mk.RegisterTile, weights: Any, source: Any, count: int) -> None:
         """``count`` input channels: inputs from ``source``, weights from ``weights``."""

@@ -29,6 +29,13 @@ from edgewright.schedules import microkernel as mk
 from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks, step_cycles, tile_fits
 from edgewright.schedules.kernel import Declined, Kernel, Offer
 from edgewright.schedules.names import dense_stem, epilogue_stem, kernel_name
+from edgewright.schedules.streams import (
+    AlternatingStreams,
+    VectorStream,
+    imported_loads,
+    multiply_steps,
+    stream_tile_fits,
+)
 from edgewright.schedules.workload import FUSED_ACTIVATIONS, DenseWorkload
 from edgewright.spec.target import Target
 
@@ -37,6 +44,8 @@ __all__ = ["DenseConfig", "get_configs", "offer"]
 FAMILY = "dense"
 #: Input features in one turn of the innermost loop.
 UNROLL_IN = 4
+#: Vectors of input features in one turn of the innermost loop of a single row, through streams.
+UNROLL_VECTORS = 4
 #: Most vectors of outputs in a register tile; more make too few tasks.
 MAX_TILE_OUT = 8
 
@@ -65,11 +74,18 @@ class DenseConfig:
 @cache
 def get_configs(target: Target) -> tuple[DenseConfig, ...]:
     """Register tiles that the instruction set holds without spilling."""
-    rates = core_rates(target.isa)
+    rates, streams = core_rates(target.isa), mk.simd_of(target).streams
+
+    def fits(tile_out: int, tile_rows: int) -> bool:
+        if not streams:
+            return tile_fits(target.isa, tile_out, tile_rows)
+        inputs = UNROLL_VECTORS if tile_rows == 1 else tile_rows
+        return stream_tile_fits(target.isa, tile_out, tile_rows, inputs)
+
     configs = []
     for tile_out in range(1, MAX_TILE_OUT + 1):
         for tile_rows in range(1, rates.max_accumulators + 1):
-            if tile_fits(target.isa, tile_out, tile_rows):
+            if fits(tile_out, tile_rows):
                 accumulators = tile_out * tile_rows
                 room = rates.max_accumulators // accumulators
                 wanted = math.ceil(rates.fma * rates.latency / accumulators)
@@ -204,7 +220,13 @@ class _Emitter:
         self.y = mk.declare("y", out_shape, align=any_address)
         row_tasks = math.ceil(w.rows / config.chunk_rows)
         out_tiles = math.ceil(self.blocks / config.tile_out)
-        with builder.parallel(0, out_tiles * row_tasks) as task:
+        with builder.parallel(0, out_tiles * row_tasks) as task, imported_loads(self.simd):
+            if self.simd.streams:
+                self.one_row, self.rows = (
+                    AlternatingStreams(self.weights),
+                    VectorStream(self.weights),
+                )
+                self.input_stream = VectorStream(self.x)
             self._outputs(task // row_tasks, task % row_tasks, row_tasks)
 
     def _outputs(self, out_tile: Any, row_task: Any, row_tasks: int) -> None:
@@ -251,8 +273,11 @@ class _Emitter:
             for column in range(rows * parts):
                 tile.set(t, column, start if column < rows else zero)
         unroll = min(UNROLL_IN, self.w.in_features)
-        with mk.index_loop(self.w.in_features // unroll) as turn:
-            self._features(tile, block, row, rows, turn * unroll, unroll)
+        if self.simd.streams and unroll == self.lanes:
+            self._stream_features(tile, block, row, rows)
+        else:
+            with mk.index_loop(self.w.in_features // unroll) as turn:
+                self._features(tile, block, row, rows, turn * unroll, unroll)
         rest = self.w.in_features % unroll
         if rest:
             first = mk.index(self.w.in_features - rest)
@@ -283,6 +308,42 @@ class _Emitter:
                 column = u % self.config.parts * rows + i
                 for t, weight in enumerate(weights):
                     tile.multiply_add(t, column, spread, weight)
+
+    def _stream_features(self, tile: mk.RegisterTile, block: Any, row: Any, rows: int) -> None:
+        """All whole vectors of input features, through streams."""
+        w, lanes = self.w, self.lanes
+        weights = self.one_row if rows == 1 else self.rows
+        weights.start((block * (lanes * w.in_features),))
+        self.input_stream.start((row, mk.index(0)))
+        vectors = w.in_features // lanes
+        unroll = min(vectors, 1 if rows > 1 else UNROLL_VECTORS)
+        with mk.index_loop(vectors // unroll):
+            self._stream_vectors(tile, weights, rows, unroll)
+        if vectors % unroll:
+            self._stream_vectors(tile, weights, rows, vectors % unroll)
+
+    def _stream_vectors(
+        self,
+        tile: mk.RegisterTile,
+        weights: VectorStream | AlternatingStreams,
+        rows: int,
+        vectors: int,
+    ) -> None:
+        """The next ``vectors`` of input features of ``rows`` rows; several are of one row."""
+        inputs = self.input_stream
+        if rows == 1:
+            sources = [[vector] for vector in inputs.read(vectors)]
+        else:
+            sources = [[inputs.peek(i * self.w.in_features) for i in range(rows)]]
+            inputs.move_elements(self.lanes)
+        steps = []
+        for of_rows in sources:
+            for u in range(self.lanes):
+                first = u % self.config.parts * rows
+                steps.append(
+                    [(first + i, mk.extract_lane(vector, u)) for i, vector in enumerate(of_rows)]
+                )
+        multiply_steps(tile, steps, weights, inputs)
 
     def _finish(self, tile: mk.RegisterTile, block: Any, outputs: int, row: Any, rows: int) -> None:
         for t in range(tile.rows):

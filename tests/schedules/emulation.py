@@ -50,12 +50,14 @@ class Launch:
         inputs: every parameter but the output.
         out_shape: shape of the output.
         finite: whether the inputs are, and so must be the output.
+        scratch: whether the last of the inputs is scratch memory, which may be written.
     """
 
     kernel: Kernel
     inputs: Sequence[F32]
     out_shape: Sequence[int]
     finite: bool = True
+    scratch: bool = False
 
 
 @dataclass
@@ -89,10 +91,13 @@ def run_emulated(launches: Sequence[Launch], target: Target) -> list[F32]:
         The outputs.
     """
     arena, places, calls, functions = _Arena(), [], [], {}
+    scratch: list[slice] = []
     for number, launch in enumerate(launches):
         tensors = [*launch.inputs, np.full(launch.out_shape, np.nan, np.float32)]
         at = [arena.put(tensor) for tensor in tensors]
         places.append(at[-1])
+        if launch.scratch:
+            scratch.append(slice(at[-2], at[-2] + launch.inputs[-1].size))
         functions[f"k{number}"] = launch.kernel.prim_func
         tasks = int(launch.kernel.prim_func.body.block.body.extent)
         calls.append(f"k{number}({''.join(f'arena + {a}, ' for a in at)}0, {tasks})")
@@ -100,6 +105,8 @@ def run_emulated(launches: Sequence[Launch], target: Target) -> list[F32]:
     after = _execute(before, functions, calls, [len(x.inputs) + 1 for x in launches], target)
     outputs = []
     untouched = np.ones(before.size, bool)
+    for part in scratch:
+        untouched[part] = False
     for place, launch in zip(places, launches, strict=True):
         size = int(np.prod(launch.out_shape))
         untouched[place : place + size] = False

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
+from edgewright.schedules.workload import Conv2dWorkload
 from edgewright.spec.target import CORES, parse_target
 
 
@@ -59,23 +59,6 @@ def test_tap_runs_join_kernel_columns_that_touch_the_same_outputs() -> None:
     assert mk.tap_runs(nothing, 3) == [(0, 1, (0,)), (2, 1, (0,))]
 
 
-def test_scalars_are_read_as_vectors_inside_the_span_only() -> None:
-    reads: list[tuple[int, int]] = []
-
-    def emit() -> None:
-        x = mk.declare("x", (64,))
-
-        def fetch(position: int, width: int) -> object:
-            reads.append((position, width))
-            return mk.load(x, (mk.index(position),), width)
-
-        mk.vectors_of_lanes(fetch, [3, 5, 7, 8, 9, 12], 4)
-        builder.evaluate(0)
-
-    mk.kernel_function("scalars", emit)
-    assert reads == [(3, 4), (7, 4), (12, 1)]
-
-
 def test_taps_are_plain_numbers_where_every_row_sees_the_kernel() -> None:
     whole = mk.clipped_taps(None, in_extent=9, kernel=3, stride=2, pad=0, dilation=1, out=4)
     assert whole == (0, 3)
@@ -89,3 +72,17 @@ def test_fused_multiply_adds_are_asked_for_where_llvm_makes_none() -> None:
     )
     assert not mk.simd_of(a9).call_fma
     assert mk.simd_of(a9).by_lane
+
+
+def test_cores_that_execute_in_order_do_not_read_streams() -> None:
+    streams = [name for name, target in CORES.items() if mk.simd_of(target).streams]
+    assert streams == ["cortex-a72", "cortex-a76"]
+
+
+def test_interior_rows_see_the_whole_kernel() -> None:
+    w = Conv2dWorkload(1, 4, 9, 9, 4, 3, 3, 2, 2, pad_top=1, pad_bottom=3)
+    inside = [
+        row for row in range(w.out_h) if all(0 <= row * 2 + kh - 1 < w.in_h for kh in range(3))
+    ]
+    first, end = mk.interior_rows(w)
+    assert list(range(first, end)) == inside

@@ -10,10 +10,12 @@ from edgewright.schedules.cpu import conv2d_depthwise, conv2d_direct
 from edgewright.schedules.cpu.conv2d_direct_config import Geometry
 from edgewright.schedules.kernel import Declined, Kernel, Limits
 from edgewright.schedules.workload import Activation, Conv2dWorkload, Epilogue
-from edgewright.spec.target import Target
+from edgewright.spec.target import CORES, Target
 from tests.schedules import references
+from tests.schedules.emulation import Launch, run_emulated
 from tests.schedules.execution import (
     F32,
+    F64,
     TARGETS,
     assert_close,
     blocked,
@@ -41,8 +43,10 @@ def arrays(w: Conv2dWorkload) -> Arrays:
     )
 
 
-def check(kernel: Kernel, w: Conv2dWorkload, target: Target, *, nchw: bool = False) -> None:
-    """Runs a convolution kernel on random tensors and compares it with PyTorch in float64."""
+def problem(
+    kernel: Kernel, w: Conv2dWorkload, target: Target, nchw: bool = False
+) -> tuple[Launch, F64]:
+    """A convolution kernel on random tensors, and what PyTorch makes of them in float64."""
     lanes = target.isa.vec_lanes
     x, weights, bias, residual = arrays(w)
     assert kernel.pack_weights is not None
@@ -53,10 +57,20 @@ def check(kernel: Kernel, w: Conv2dWorkload, target: Target, *, nchw: bool = Fal
     if w.epilogue.residual:
         inputs.append(blocked(residual, lanes))
     out_shape = (w.batch, math.ceil(w.out_channels / lanes), w.out_h, w.out_w, lanes)
-    y = run(kernel, target, inputs, out_shape, misalign=[4] if nchw else [])
-    terms = w.in_channels // w.groups * w.kernel_h * w.kernel_w
     expected = references.conv2d(w, x, weights, bias, residual)
+    return Launch(kernel, inputs, out_shape), expected
+
+
+def compare(w: Conv2dWorkload, y: F32, expected: F64) -> None:
+    terms = w.in_channels // w.groups * w.kernel_h * w.kernel_w
     assert_close(plain(y, w.out_channels), expected, terms)
+
+
+def check(kernel: Kernel, w: Conv2dWorkload, target: Target, *, nchw: bool = False) -> None:
+    """Runs a convolution kernel on this machine."""
+    launch, expected = problem(kernel, w, target, nchw)
+    misalign = [4] if nchw else []
+    compare(w, run(kernel, target, launch.inputs, launch.out_shape, misalign=misalign), expected)
 
 
 def direct(w: Conv2dWorkload, target: Target, layout: str = "blocked") -> Kernel:
@@ -138,6 +152,45 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_direct_convolution_at_the_edges_of_its_schedule(shape: str, target: Target) -> None:
     check(direct(SHAPES[shape], target), SHAPES[shape], target)
+
+
+@pytest.mark.parametrize("core", ["cortex-a72", "cortex-a53", "cortex-a7", "arm1176"])
+def test_on_arm(core: str) -> None:
+    target = CORES[core]
+    problems: list[tuple[Conv2dWorkload, Launch, F64]] = []
+
+    def add(w: Conv2dWorkload, kernel: Kernel, nchw: bool = False) -> None:
+        problems.append((w, *problem(kernel, w, target, nchw)))
+
+    for name, w in SHAPES.items():
+        if name != "many tasks":
+            add(w, direct(w, target))
+
+    @repeatable(12)
+    @given(w=convolutions())
+    def collect_direct(w: Conv2dWorkload) -> None:
+        if not w.is_depthwise or w.in_channels != w.out_channels:
+            add(w, direct(w, target))
+
+    @repeatable(8)
+    @given(w=convolutions())
+    def collect_plain(w: Conv2dWorkload) -> None:
+        if w.groups == 1:
+            add(w, direct(w, target, "NCHW"), nchw=True)
+
+    @repeatable(10)
+    @given(w=depthwise())
+    def collect_depthwise(w: Conv2dWorkload) -> None:
+        answer = conv2d_depthwise.offer(w, target, Limits(), "blocked")
+        assert not isinstance(answer, Declined), answer
+        add(w, answer.build())
+
+    collect_direct()
+    collect_plain()
+    collect_depthwise()
+    found = run_emulated([launch for _, launch, _ in problems], target)
+    for (w, _, expected), y in zip(problems, found, strict=True):
+        compare(w, y, expected)
 
 
 @each_target

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from edgewright.schedules.cpu import dense
 from edgewright.schedules.kernel import Declined
 from edgewright.schedules.workload import Activation, DenseWorkload, Epilogue
-from edgewright.spec.target import Target
+from edgewright.spec.target import CORES, Target
+from tests.schedules.emulation import Launch, run_emulated
 from tests.schedules.execution import (
     F32,
+    F64,
     TARGETS,
     activated,
     assert_close,
@@ -21,8 +23,8 @@ from tests.schedules.execution import (
 from tests.schedules.strategies import epilogues, repeatable
 
 
-def check(w: DenseWorkload, target: Target, misalign: int = 0) -> None:
-    """Runs the kernel on random tensors and compares it with numpy in float64."""
+def problem(w: DenseWorkload, target: Target) -> tuple[Launch, F64]:
+    """The kernel on random tensors, and what numpy makes of them in float64."""
     rng = np.random.default_rng(w.out_features)
 
     def normal(*shape: int) -> F32:
@@ -43,11 +45,18 @@ def check(w: DenseWorkload, target: Target, misalign: int = 0) -> None:
     if w.epilogue.residual:
         inputs.append(residual)
         expected = expected + residual
-    shifts = [misalign, *[0] * (len(inputs) - 1), misalign]
+    launch = Launch(kernel, inputs, (w.rows, w.out_features))
+    return launch, activated(expected, w.epilogue.activation)
+
+
+def check(w: DenseWorkload, target: Target, misalign: int = 0) -> None:
+    """Runs the kernel on this machine."""
+    launch, expected = problem(w, target)
+    shifts = [misalign, *[0] * (len(launch.inputs) - 1), misalign]
     if w.epilogue.residual:
         shifts[-2] = misalign
-    y = run(kernel, target, inputs, (w.rows, w.out_features), misalign=shifts)
-    assert_close(y, activated(expected, w.epilogue.activation), w.in_features)
+    y = run(launch.kernel, target, launch.inputs, launch.out_shape, misalign=shifts)
+    assert_close(y, expected, w.in_features)
 
 
 @each_target
@@ -89,3 +98,18 @@ def test_dense_declines_with_the_reason(w: DenseWorkload, reason: str) -> None:
     answer = dense.offer(w, TARGETS[0])
     assert isinstance(answer, Declined)
     assert reason in answer.reason
+
+
+@pytest.mark.parametrize("core", ["cortex-a72", "cortex-a53", "cortex-a7"])
+def test_on_arm(core: str) -> None:
+    target = CORES[core]
+    epilogue = Epilogue(bias=True, residual=True, activation=Activation("relu"))
+    workloads = [
+        DenseWorkload(rows, features, outputs, epilogue)
+        for rows in (1, 2, 5, 16)
+        for features, outputs in ((3, 5), (8, 37), (70, 4), (93, 160))
+    ]
+    problems = [problem(w, target) for w in workloads]
+    found = run_emulated([launch for launch, _ in problems], target)
+    for w, y, (_, expected) in zip(workloads, found, problems, strict=True):
+        assert_close(y, expected, w.in_features)
