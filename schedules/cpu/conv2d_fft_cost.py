@@ -34,7 +34,7 @@ SCALAR_MEMORY_BYTES = 1.0
 #: Weights, in bytes, beyond which the last level of cache no longer holds them, and what share of
 #: the rate is left then; measured.
 LAST_LEVEL_BYTES = 16 << 20
-BEYOND_LAST_LEVEL = 0.6
+BEYOND_LAST_LEVEL = 0.4
 #: Share of the shorter of products and memory that the longer one does not hide.
 NOT_HIDDEN = 0.6
 #: Additions of a direct sum that round as much as one level of a two-dimensional transform and its
