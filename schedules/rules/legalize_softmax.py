@@ -35,11 +35,12 @@ def _softmax(x: Any, axis: int, dtype: str) -> Any:
 
     def reduced(kind: Any, source: Any, name: str) -> Any:
         along = te.reduce_axis((0, extent), "along")
-        return te.compute(
-            rows,
-            lambda *row: kind(source[(*row[:axis], along, *row[axis:])], axis=along),
-            name=name,
-        )
+
+        def reduce_row(*row: Any) -> Any:
+            at = (*row[:axis], along, *row[axis:])
+            return kind(source[at], axis=along)
+
+        return te.compute(rows, reduce_row, name=name)
 
     def row_of(at: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*at[:axis], *at[axis + 1 :])
