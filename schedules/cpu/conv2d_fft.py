@@ -138,8 +138,6 @@ def _refusal(workload: Conv2dWorkload, input_layout: str, forced: bool) -> str:
         return f"{w.groups} groups"
     if taps == 1:
         return "the kernel is 1x1: there is nothing to transform"
-    if taps < MIN_TAPS and not forced:
-        return f"{taps} taps are too few: the transformed weights are several times as many"
     if input_layout != "blocked":
         return "reads blocked activations only"
     activation = w.epilogue.activation
@@ -147,6 +145,8 @@ def _refusal(workload: Conv2dWorkload, input_layout: str, forced: bool) -> str:
         return f"activation '{activation.kind}' is not fused"
     if w.out_h < 1 or w.out_w < 1:
         return "the output is empty"
+    if taps < MIN_TAPS and not forced:
+        return f"{taps} taps are too few: the transformed weights are several times as many"
     return ""
 
 

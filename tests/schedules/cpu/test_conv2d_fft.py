@@ -288,7 +288,7 @@ def test_limits_are_kept() -> None:
         (replace(same(16, 14, 5), in_h=1, pad_top=0, pad_bottom=0), "empty"),
         (replace(same(16, 14, 5), epilogue=Epilogue(activation=Activation("sine"))), "'sine'"),
         (same(16, 150, 71), "larger than the largest transform"),
-        (replace(same(16, 40, 4), dilation_h=3, dilation_w=3), "more than 8 times"),
+        (replace(same(16, 80, 6), dilation_h=5, dilation_w=5), "more than 8 times"),
     ],
 )
 def test_declines_with_a_reason(w: Conv2dWorkload, reason: str) -> None:
