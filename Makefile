@@ -51,4 +51,5 @@ emulator:
 	@sh .ci/system_package.sh qemu-aarch64 qemu-user "to count executed instructions"
 
 compilers:
+	@sh .ci/system_package.sh llvm-mca llvm "to check that inner loops keep a core busy"
 	@sh .ci/system_package.sh gcc "gcc libc6-dev" "to test the C runtime under sanitizers"

@@ -8,6 +8,7 @@ which every accumulator waits for. The figures rank configurations; they are no 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgewright.spec.target import Isa, Target
@@ -22,6 +23,7 @@ __all__ = [
     "split_tasks",
     "step_cycles",
     "tile_fits",
+    "tiles_of",
 ]
 
 #: Tasks for each core that a kernel is cut into where its shape allows: idle cores take the rest.
@@ -130,6 +132,14 @@ def step_cycles(
         weights = rows - 1 + 1 / shared_steps
     cycles = max(products / rates.fma, (weights + inputs) / rates.load, rates.latency, far)
     return cycles * CROWDED if crowded else cycles
+
+
+def tiles_of(extent: int, tile: int) -> Iterator[tuple[int, int]]:
+    """Tiles of an axis as (size, count): the full ones, then the tail."""
+    if extent // tile:
+        yield tile, extent // tile
+    if extent % tile:
+        yield extent % tile, 1
 
 
 @dataclass(frozen=True)

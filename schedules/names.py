@@ -19,6 +19,7 @@ __all__ = [
     "activation_stem",
     "conv2d_key",
     "conv2d_stem",
+    "convolution_name",
     "dense_key",
     "dense_stem",
     "epilogue_stem",
@@ -64,6 +65,14 @@ def epilogue_stem(epilogue: Epilogue) -> str:
     """``b`` for bias, ``res`` for residual, then the activation: ``b_res_relu``."""
     parts = ["b" if epilogue.bias else "", "res" if epilogue.residual else ""]
     return "_".join(filter(None, [*parts, activation_stem(epilogue.activation)]))
+
+
+def convolution_name(
+    algorithm: str, tile: str, isa: str, workload: Conv2dWorkload | Conv2dTransposedWorkload
+) -> str:
+    """The name of a convolution's kernel."""
+    shape = conv2d_stem(workload)
+    return kernel_name(f"conv2d_{algorithm}", tile, isa, shape, epilogue_stem(workload.epilogue))
 
 
 def conv2d_stem(workload: Conv2dWorkload | Conv2dTransposedWorkload) -> str:

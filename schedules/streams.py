@@ -195,13 +195,16 @@ class VectorStream:
             last_step: bytes by which the last instruction moves the pointer instead
                 (:class:`StepRegisters`); the ones before it are those of :func:`load_sizes`.
         """
-        values: list[Any] = []
+        return [vector for part in self.loads(vectors, last_step) for vector in part]
+
+    def loads(self, vectors: int, last_step: Any = None) -> Iterator[list[Any]]:
+        """As :meth:`read`, an instruction's vectors at a time."""
         sizes = load_sizes(vectors)
         for number, count in enumerate(sizes):
-            values += self._load(self._address.get(), count)
+            values = self._load(self._address.get(), count)
             last = last_step is not None and number == len(sizes) - 1
             self.move(last_step if last else _bytes(count * LANES))
-        return values
+            yield values
 
     def peek(self, elements: int) -> Any:
         """The vector ``elements`` beyond the pointer, which stays where it is."""

@@ -61,6 +61,13 @@ class Epilogue:
     residual: bool = False
     activation: Activation | None = None
 
+    @property
+    def refusal(self) -> str:
+        """Why no kernel computes it on the register tile; empty where they do."""
+        if self.activation is None or self.activation.kind in FUSED_ACTIVATIONS:
+            return ""
+        return f"activation '{self.activation.kind}' is not fused"
+
 
 @dataclass(frozen=True)
 class Conv2dWorkload:

@@ -24,9 +24,10 @@ import numpy.typing as npt
 from edgewright.schedules import microkernel as mk
 from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks
 from edgewright.schedules.cpu.conv2d_depthwise_emit import DepthwiseConfig, DepthwiseEmitter
+from edgewright.schedules.cpu.conv2d_depthwise_streams import DepthwiseStreamEmitter
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
-from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
-from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dWorkload
+from edgewright.schedules.names import convolution_name
+from edgewright.schedules.workload import Conv2dWorkload
 from edgewright.spec.target import Target
 
 __all__ = ["DepthwiseConfig", "get_configs", "offer"]
@@ -37,6 +38,9 @@ MAX_UNROLLED_TAPS = 9
 #: Vector registers for each output vector of an unrolled tile, weights among them; a larger tile
 #: gains nothing and costs build time.
 REGISTERS_PER_OUTPUT = 4
+#: Registers beside a tile and its weights that streams need: the bias, the inputs of one load, two
+#: constants of an activation.
+STREAM_REGISTERS = 7
 #: Fewest vector registers with which taps are unrolled.
 UNROLL_REGISTERS = 16
 
@@ -45,9 +49,10 @@ UNROLL_REGISTERS = 16
 def get_configs(target: Target) -> tuple[DepthwiseConfig, ...]:
     """Register tiles that leave room for the input vector and some weights."""
     most = core_rates(target.isa).max_accumulators
+    heights = (1, 2, 3, 4) if mk.simd_of(target).streams else (1, 2, 4)
     return tuple(
         DepthwiseConfig(tile_oh, tile_ow)
-        for tile_oh in (1, 2, 4)
+        for tile_oh in heights
         for tile_ow in range(1, 15)
         if tile_oh * tile_ow <= most
     ) or (DepthwiseConfig(1, 1),)
@@ -73,13 +78,7 @@ def offer(
 
 
 def _offer(workload: Conv2dWorkload, target: Target, cost: float, config: DepthwiseConfig) -> Offer:
-    name = kernel_name(
-        "conv2d_depthwise",
-        config.stem(),
-        target.isa.name,
-        conv2d_stem(workload),
-        epilogue_stem(workload.epilogue),
-    )
+    name = convolution_name("depthwise", config.stem(), target.isa.name, workload)
     build = partial(build_kernel, workload, config, target, name, cost)
     return Offer(algorithm=FAMILY, name=name, cost=cost, build=build, config=config.stem())
 
@@ -92,9 +91,8 @@ def _refusal(workload: Conv2dWorkload, input_layout: str) -> str:
         return f"channel multiplier {w.out_channels // w.in_channels} is not 1"
     if input_layout != "blocked":
         return "reads blocked activations only"
-    activation = w.epilogue.activation
-    if activation is not None and activation.kind not in FUSED_ACTIVATIONS:
-        return f"activation '{activation.kind}' is not fused"
+    if w.epilogue.refusal:
+        return w.epilogue.refusal
     if w.out_h < 1 or w.out_w < 1:
         return "the output is empty"
     return ""
@@ -106,10 +104,20 @@ def unrolls(workload: Conv2dWorkload, target: Target) -> bool:
     return few and target.isa.vec_registers >= UNROLL_REGISTERS
 
 
+def streams(workload: Conv2dWorkload, target: Target) -> bool:
+    """Whether inputs are read several vectors at a time, while weights stay in registers."""
+    few = workload.kernel_h * workload.kernel_w <= MAX_UNROLLED_TAPS
+    return few and mk.simd_of(target).streams
+
+
 def _suits(workload: Conv2dWorkload, config: DepthwiseConfig, target: Target) -> bool:
     """Several rows only where they share most of their input: unrolled, stride 1."""
     if config.tile_ow > workload.out_w or config.tile_oh > workload.out_h:
         return False
+    if streams(workload, target):
+        taps = workload.kernel_h * workload.kernel_w
+        outputs = config.tile_oh * config.tile_ow
+        return outputs + taps + STREAM_REGISTERS <= target.isa.vec_registers
     unrolled = unrolls(workload, target)
     if config.tile_oh > 1 and (not unrolled or workload.stride_h > 1):
         return False
@@ -142,6 +150,10 @@ def _ranked(workload: Conv2dWorkload, target: Target) -> tuple[tuple[float, Dept
 def _cycles(workload: Conv2dWorkload, config: DepthwiseConfig, target: Target) -> float:
     """Estimated cycles: the largest of multiply-adds and loads, tile by tile."""
     w, rates = workload, core_rates(target.isa)
+    blocks = w.batch * math.ceil(w.in_channels / target.isa.vec_lanes)
+    if streams(w, target):
+        emitter = DepthwiseStreamEmitter(w, config, mk.simd_of(target))
+        return emitter.instructions() * blocks / rates.fma
     first, end = mk.interior_rows(w)
     groups = (end - first) // config.tile_oh
     edge_rows = w.out_h - groups * config.tile_oh
@@ -162,7 +174,7 @@ def _cycles(workload: Conv2dWorkload, config: DepthwiseConfig, target: Target) -
             wait = rates.latency * taps
             ends = 2 * width * height + TILE_CYCLES / 2
             total += tiles * count * (max(loads, adds, wait) + ends)
-    return total * w.batch * math.ceil(w.in_channels / target.isa.vec_lanes)
+    return total * blocks
 
 
 def pack_weights(weights: npt.NDArray[np.float32], lanes: int) -> npt.NDArray[np.float32]:
@@ -187,8 +199,12 @@ def build_kernel(
     workload: Conv2dWorkload, config: DepthwiseConfig, target: Target, name: str, cost: float
 ) -> Kernel:
     """Generates the kernel; its parameters are x, w, b where biased, r where residual, y."""
-    lanes = target.isa.vec_lanes
-    emitter = DepthwiseEmitter(workload, config, mk.simd_of(target), unrolls(workload, target))
+    lanes, simd = target.isa.vec_lanes, mk.simd_of(target)
+    emitter: DepthwiseEmitter | DepthwiseStreamEmitter
+    if streams(workload, target):
+        emitter = DepthwiseStreamEmitter(workload, config, simd)
+    else:
+        emitter = DepthwiseEmitter(workload, config, simd, unrolls(workload, target))
     return Kernel(
         name=name,
         algorithm=FAMILY,

@@ -31,9 +31,9 @@ from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig, Ge
 from edgewright.schedules.cpu.conv2d_direct_cost import estimate
 from edgewright.schedules.cpu.conv2d_direct_emit import DirectEmitter
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
-from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
+from edgewright.schedules.names import convolution_name
 from edgewright.schedules.streams import stream_tile_fits
-from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dWorkload
+from edgewright.schedules.workload import Conv2dWorkload
 from edgewright.spec.target import Target
 
 __all__ = ["Conv2dDirectConfig", "get_configs", "offer"]
@@ -98,12 +98,8 @@ def geometry_of(workload: Conv2dWorkload, target: Target, nchw: bool) -> Geometr
 def _offer(
     workload: Conv2dWorkload, target: Target, nchw: bool, cost: float, config: Conv2dDirectConfig
 ) -> Offer:
-    name = kernel_name(
-        "conv2d_direct" + ("_nchw" if nchw else ""),
-        config.stem(),
-        target.isa.name,
-        conv2d_stem(workload),
-        epilogue_stem(workload.epilogue),
+    name = convolution_name(
+        "direct" + ("_nchw" if nchw else ""), config.stem(), target.isa.name, workload
     )
     build = partial(build_kernel, workload, config, target, nchw, name, cost)
     return Offer(algorithm=FAMILY, name=name, cost=cost, build=build, config=config.stem())
@@ -111,9 +107,8 @@ def _offer(
 
 def _refusal(workload: Conv2dWorkload, nchw: bool) -> str:
     w = workload
-    activation = w.epilogue.activation
-    if activation is not None and activation.kind not in FUSED_ACTIVATIONS:
-        return f"activation '{activation.kind}' is not fused"
+    if w.epilogue.refusal:
+        return w.epilogue.refusal
     if w.out_h < 1 or w.out_w < 1:
         return "the output is empty"
     if w.in_channels % w.groups or w.out_channels % w.groups:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgewright.schedules.cost import TILE_CYCLES, step_cycles
+from edgewright.schedules.cost import TILE_CYCLES, step_cycles, tiles_of
 from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig, Geometry
 from edgewright.schedules.streams import load_sizes
 from edgewright.spec.target import Target
@@ -27,7 +27,7 @@ def estimate(geometry: Geometry, config: Conv2dDirectConfig, target: Target) -> 
     total = 0.0
     for blocks, share, oc_tiles in _oc_tiles(geometry, config.tile_oc):
         resident = config.chunk_ic * geometry.taps * blocks * geometry.lanes * 4
-        for width, ow_tiles in _split(geometry.columns, config.tile_ow):
+        for width, ow_tiles in tiles_of(geometry.columns, config.tile_ow):
             step = step_cycles(
                 target, blocks, width, weight_bytes_resident=resident, shared_steps=share
             )
@@ -64,11 +64,3 @@ def _oc_tiles(geometry: Geometry, tile_oc: int) -> Iterator[tuple[int, int, int]
         yield tile_oc, 1, full
     if geometry.group_blocks - full * tile_oc:
         yield geometry.group_blocks - full * tile_oc, shared, 1
-
-
-def _split(extent: int, tile: int) -> Iterator[tuple[int, int]]:
-    """Tiles of an axis as (size, count): the full ones, then the tail."""
-    if extent // tile:
-        yield tile, extent // tile
-    if extent % tile:
-        yield extent % tile, 1

@@ -46,8 +46,8 @@ from edgewright.schedules.cpu.conv2d_fft_config import (
 from edgewright.schedules.cpu.conv2d_fft_cost import error_factor, estimate_fft
 from edgewright.schedules.cpu.conv2d_fft_emit import FftEmitter, transform_constants
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
-from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
-from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dWorkload
+from edgewright.schedules.names import convolution_name
+from edgewright.schedules.workload import Conv2dWorkload
 from edgewright.spec.target import Target
 
 __all__ = ["Conv2dFftConfig", "get_configs", "offer"]
@@ -111,13 +111,7 @@ def offer(
 
 def _offer(workload: Conv2dWorkload, target: Target, cost: float, config: Conv2dFftConfig) -> Offer:
     geometry = FftGeometry(workload, config, target.isa.vec_lanes)
-    name = kernel_name(
-        "conv2d_fft",
-        config.stem(),
-        target.isa.name,
-        conv2d_stem(workload),
-        epilogue_stem(workload.epilogue),
-    )
+    name = convolution_name("fft", config.stem(), target.isa.name, workload)
     return Offer(
         algorithm=FAMILY,
         name=name,
@@ -140,9 +134,8 @@ def _refusal(workload: Conv2dWorkload, input_layout: str, forced: bool) -> str:
         return "the kernel is 1x1: there is nothing to transform"
     if input_layout != "blocked":
         return "reads blocked activations only"
-    activation = w.epilogue.activation
-    if activation is not None and activation.kind not in FUSED_ACTIVATIONS:
-        return f"activation '{activation.kind}' is not fused"
+    if w.epilogue.refusal:
+        return w.epilogue.refusal
     if w.out_h < 1 or w.out_w < 1:
         return "the output is empty"
     if taps < MIN_TAPS and not forced:

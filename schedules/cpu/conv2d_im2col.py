@@ -29,14 +29,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cost import TASKS_PER_CORE, TILE_CYCLES, core_rates
+from edgewright.schedules.cost import TASKS_PER_CORE, TILE_CYCLES, core_rates, tiles_of
 from edgewright.schedules.cpu import conv2d_direct
 from edgewright.schedules.cpu.blocked import pack_channels
 from edgewright.schedules.cpu.conv2d_im2col_config import Conv2dIm2colConfig, Im2colGeometry
 from edgewright.schedules.cpu.conv2d_im2col_emit import Im2colEmitter
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
-from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
-from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dWorkload
+from edgewright.schedules.names import convolution_name
+from edgewright.schedules.workload import Conv2dWorkload
 from edgewright.spec.target import Target
 
 __all__ = ["Conv2dIm2colConfig", "get_configs", "offer"]
@@ -91,12 +91,8 @@ def _offer(
     cost: float,
     config: Conv2dIm2colConfig,
 ) -> Offer:
-    name = kernel_name(
-        "conv2d_im2col" + ("_nchw" if geometry.nchw else ""),
-        config.stem(),
-        target.isa.name,
-        conv2d_stem(workload),
-        epilogue_stem(workload.epilogue),
+    name = convolution_name(
+        "im2col" + ("_nchw" if geometry.nchw else ""), config.stem(), target.isa.name, workload
     )
     return Offer(
         algorithm=FAMILY,
@@ -110,9 +106,8 @@ def _offer(
 
 def _refusal(workload: Conv2dWorkload, nchw: bool) -> str:
     w = workload
-    activation = w.epilogue.activation
-    if activation is not None and activation.kind not in FUSED_ACTIVATIONS:
-        return f"activation '{activation.kind}' is not fused"
+    if w.epilogue.refusal:
+        return w.epilogue.refusal
     if w.out_h < 1 or w.out_w < 1:
         return "the output is empty"
     if w.in_channels % w.groups or w.out_channels % w.groups:
@@ -177,8 +172,8 @@ def _cycles(geometry: Im2colGeometry, config: Conv2dIm2colConfig, target: Target
     chunks = g.chunks(config)
     moves = 2 + (1 if w.epilogue.residual else 0) + 2 * (chunks - 1)
     total = _fill_cycles(g, config, target)
-    for blocks, oc_tiles in _split(g.group_blocks, config.tile_oc):
-        for width, px_tiles in _split(g.pixels, config.tile_px):
+    for blocks, oc_tiles in tiles_of(g.group_blocks, config.tile_oc):
+        for width, px_tiles in tiles_of(g.pixels, config.tile_px):
             step = _step_cycles(g, config, target, blocks, width)
             ends = blocks * width * moves + TILE_CYCLES * chunks
             ends += g.steps * _instructions(STEP_INSTRUCTIONS, target)
@@ -217,14 +212,6 @@ def _fill_cycles(geometry: Im2colGeometry, config: Conv2dIm2colConfig, target: T
     runs = (g.depth if g.nchw else g.steps) * rows * _instructions(ROW_INSTRUCTIONS, target)
     far = g.steps * g.pixels * g.lanes * 4 / rates.far_bytes
     return (copies + runs + far) * math.ceil(g.oc_tiles(config) / config.group_oc)
-
-
-def _split(extent: int, tile: int) -> Iterator[tuple[int, int]]:
-    """Tiles of an axis as (size, count): the full ones, then the tail."""
-    if extent // tile:
-        yield tile, extent // tile
-    if extent % tile:
-        yield extent % tile, 1
 
 
 def pack_weights(

@@ -34,6 +34,7 @@ from edgewright.schedules.cost import (
     split_tasks,
     step_cycles,
     tile_fits,
+    tiles_of,
 )
 from edgewright.schedules.cpu.conv2d_strassen_config import (
     INPUT_SUMS,
@@ -43,8 +44,8 @@ from edgewright.schedules.cpu.conv2d_strassen_config import (
 )
 from edgewright.schedules.cpu.conv2d_strassen_emit import StrassenEmitter
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
-from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
-from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dWorkload
+from edgewright.schedules.names import convolution_name
+from edgewright.schedules.workload import Conv2dWorkload
 from edgewright.spec.target import Target
 
 __all__ = ["Conv2dStrassenConfig", "get_configs", "offer"]
@@ -99,9 +100,8 @@ def _refusal(workload: Conv2dWorkload, lanes: int, input_layout: str) -> str:
         return "the input is padded"
     if input_layout != "blocked":
         return "it reads blocked activations"
-    activation = w.epilogue.activation
-    if activation is not None and activation.kind not in FUSED_ACTIVATIONS:
-        return f"activation '{activation.kind}' is not fused"
+    if w.epilogue.refusal:
+        return w.epilogue.refusal
     if w.in_channels % (2 * lanes) or w.out_channels % (2 * lanes):
         return f"{w.in_channels} or {w.out_channels} channels are no even number of {lanes}-blocks"
     if w.in_h * w.in_w % 2:
@@ -116,13 +116,7 @@ def _offer(
     config: Conv2dStrassenConfig,
     others: Callable[[], Sequence[Offer]] = tuple,
 ) -> Offer:
-    name = kernel_name(
-        "conv2d_strassen",
-        config.stem(),
-        target.isa.name,
-        conv2d_stem(workload),
-        epilogue_stem(workload.epilogue),
-    )
+    name = convolution_name("strassen", config.stem(), target.isa.name, workload)
     return Offer(
         algorithm=FAMILY,
         name=name,
@@ -162,9 +156,9 @@ def _with(config: Conv2dStrassenConfig, rows: int, ahead: int) -> Conv2dStrassen
 def _cycles(geometry: Geometry, config: Conv2dStrassenConfig, target: Target) -> float:
     """Estimated cycles of the whole convolution."""
     total = 0.0
-    for blocks, oc_tiles in _split(geometry.out_blocks, config.tile_oc):
+    for blocks, oc_tiles in tiles_of(geometry.out_blocks, config.tile_oc):
         resident = geometry.channels * blocks * geometry.lanes * 4
-        for width, tiles in _split(geometry.pixels, config.tile_ow):
+        for width, tiles in tiles_of(geometry.pixels, config.tile_ow):
             step = step_cycles(target, blocks, width, weight_bytes_resident=resident)
             results = blocks * width * RESULT_CYCLES
             total += oc_tiles * tiles * (geometry.channels * step + results + TILE_CYCLES)
@@ -175,14 +169,6 @@ def _sum_cycles(geometry: Geometry, target: Target) -> float:
     """Estimated cycles of the first phase, which streams the image and the sums."""
     moved = (4 + len(INPUT_SUMS)) * geometry.lanes * 4 / core_rates(target.isa).far_bytes
     return geometry.workload.batch * geometry.in_blocks * geometry.pixels * (SUM_CYCLES + moved)
-
-
-def _split(extent: int, tile: int) -> Iterator[tuple[int, int]]:
-    """Tiles of an axis as (size, count): the full ones, then the tail."""
-    if extent // tile:
-        yield tile, extent // tile
-    if extent % tile:
-        yield extent % tile, 1
 
 
 def pack_weights(

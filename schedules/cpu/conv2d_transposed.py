@@ -21,7 +21,6 @@ Phases of equal code are a loop, so that the code does not grow with the stride.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
 
@@ -29,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cost import TILE_CYCLES, split_tasks, step_cycles
+from edgewright.schedules.cost import TILE_CYCLES, split_tasks, step_cycles, tiles_of
 from edgewright.schedules.cpu import conv2d_direct
 from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig
 from edgewright.schedules.cpu.conv2d_transposed_emit import TransposedEmitter
@@ -40,8 +39,8 @@ from edgewright.schedules.cpu.conv2d_transposed_phases import (
     phase_taps,
 )
 from edgewright.schedules.kernel import Declined, Kernel, Offer
-from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
-from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dTransposedWorkload
+from edgewright.schedules.names import convolution_name
+from edgewright.schedules.workload import Conv2dTransposedWorkload
 from edgewright.spec.target import Target
 
 __all__ = ["offer", "phase_kernel", "refusal"]
@@ -60,13 +59,7 @@ def offer(workload: Conv2dTransposedWorkload, target: Target) -> Offer | Decline
     if workload.is_depthwise:
         return Declined(FAMILY, "depthwise transposed convolutions have a family of their own")
     cost, config = _cheapest(workload, target)
-    name = kernel_name(
-        "conv2d_transposed_direct",
-        config.stem(),
-        target.isa.name,
-        conv2d_stem(workload),
-        epilogue_stem(workload.epilogue),
-    )
+    name = convolution_name("transposed_direct", config.stem(), target.isa.name, workload)
     build = partial(build_kernel, workload, config, target, name, cost)
     return Offer(algorithm=FAMILY, name=name, cost=cost, build=build, config=config.stem())
 
@@ -74,9 +67,8 @@ def offer(workload: Conv2dTransposedWorkload, target: Target) -> Offer | Decline
 def refusal(workload: Conv2dTransposedWorkload) -> str:
     """Why no family takes a workload, or an empty string."""
     w = workload
-    activation = w.epilogue.activation
-    if activation is not None and activation.kind not in FUSED_ACTIVATIONS:
-        return f"activation '{activation.kind}' is not fused"
+    if w.epilogue.refusal:
+        return w.epilogue.refusal
     if w.out_h < 1 or w.out_w < 1:
         return "the output is empty"
     if w.in_channels % w.groups or w.out_channels % w.groups:
@@ -118,23 +110,15 @@ def _cycles(phases: _Phases, config: Conv2dDirectConfig, target: Target) -> floa
     for block, geometry in phases:
         steps = geometry.group_in * block.taps
         of_block = 0.0
-        for blocks, oc_tiles in _split(geometry.group_blocks, config.tile_oc):
+        for blocks, oc_tiles in tiles_of(geometry.group_blocks, config.tile_oc):
             resident = steps * blocks * geometry.lanes * 4
-            for width, ow_tiles in _split(geometry.columns, config.tile_ow):
+            for width, ow_tiles in tiles_of(geometry.columns, config.tile_ow):
                 step = step_cycles(target, blocks, width, weight_bytes_resident=resident)
                 ends = blocks * width * (2 + geometry.workload.epilogue.residual) + TILE_CYCLES
                 of_block += oc_tiles * ow_tiles * (steps * step + ends)
         total += of_block * block.count * geometry.rows
     w = phases[0][1].workload
     return total * w.batch * w.groups
-
-
-def _split(extent: int, tile: int) -> Iterator[tuple[int, int]]:
-    """Tiles of an axis as (size, count): the full ones, then the tail."""
-    if extent // tile:
-        yield tile, extent // tile
-    if extent % tile:
-        yield extent % tile, 1
 
 
 def _with_tasks(

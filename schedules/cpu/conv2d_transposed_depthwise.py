@@ -29,7 +29,7 @@ from edgewright.schedules.cpu import conv2d_depthwise
 from edgewright.schedules.cpu.conv2d_transposed import phase_kernel, refusal
 from edgewright.schedules.cpu.conv2d_transposed_phases import PhaseBlock, phase_blocks
 from edgewright.schedules.kernel import Declined, Kernel, Offer
-from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
+from edgewright.schedules.names import convolution_name
 from edgewright.schedules.workload import Conv2dTransposedWorkload, Conv2dWorkload
 from edgewright.spec.target import Target
 
@@ -68,13 +68,7 @@ def offer(workload: Conv2dTransposedWorkload, target: Target) -> Offer | Decline
             FAMILY, f"{w.groups} groups of {w.in_channels} and {w.out_channels} channels"
         )
     cost, config = _cheapest(w, target)
-    name = kernel_name(
-        "conv2d_transposed_depthwise",
-        config.stem(),
-        target.isa.name,
-        conv2d_stem(w),
-        epilogue_stem(w.epilogue),
-    )
+    name = convolution_name("transposed_depthwise", config.stem(), target.isa.name, w)
     build = partial(build_kernel, w, config, target, name, cost)
     return Offer(algorithm=FAMILY, name=name, cost=cost, build=build, config=config.stem())
 

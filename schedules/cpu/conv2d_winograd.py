@@ -40,8 +40,8 @@ from edgewright.schedules.cpu.conv2d_winograd_cost import error_factor, estimate
 from edgewright.schedules.cpu.conv2d_winograd_emit import emit_kernel, transform_constants
 from edgewright.schedules.cpu.winograd_matrices import AxisTransform
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
-from edgewright.schedules.names import conv2d_stem, epilogue_stem, kernel_name
-from edgewright.schedules.workload import FUSED_ACTIVATIONS, Conv2dWorkload
+from edgewright.schedules.names import convolution_name
+from edgewright.schedules.workload import Conv2dWorkload
 from edgewright.spec.target import Target
 
 __all__ = ["Conv2dWinogradConfig", "get_configs", "offer"]
@@ -102,12 +102,11 @@ def _offer(
     workload: Conv2dWorkload, target: Target, cost: float, config: Conv2dWinogradConfig
 ) -> Offer:
     geometry = Geometry(workload, config, target.isa.vec_lanes)
-    name = kernel_name(
-        "conv2d_winograd",
+    name = convolution_name(
+        "winograd",
         f"f{config.outputs}x{workload.kernel_h}_{config.stem()}",
         target.isa.name,
-        conv2d_stem(workload),
-        epilogue_stem(workload.epilogue),
+        workload,
     )
     return Offer(
         algorithm=FAMILY,
@@ -132,9 +131,8 @@ def _refusal(workload: Conv2dWorkload, target: Target, input_layout: str) -> str
         return f"{w.groups} groups"
     if input_layout != "blocked":
         return "reads blocked activations only"
-    activation = w.epilogue.activation
-    if activation is not None and activation.kind not in FUSED_ACTIVATIONS:
-        return f"activation '{activation.kind}' is not fused"
+    if w.epilogue.refusal:
+        return w.epilogue.refusal
     if w.out_h < 1 or w.out_w < 1:
         return "the output is empty"
     return ""

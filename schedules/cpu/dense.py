@@ -36,7 +36,7 @@ from edgewright.schedules.streams import (
     multiply_steps,
     stream_tile_fits,
 )
-from edgewright.schedules.workload import FUSED_ACTIVATIONS, DenseWorkload
+from edgewright.schedules.workload import DenseWorkload
 from edgewright.spec.target import Target
 
 __all__ = ["DenseConfig", "get_configs", "offer"]
@@ -96,9 +96,8 @@ def get_configs(target: Target) -> tuple[DenseConfig, ...]:
 
 def offer(workload: DenseWorkload, target: Target) -> Offer | Declined:
     """The best kernel of a fully connected layer, or why there is none."""
-    activation = workload.epilogue.activation
-    if activation is not None and activation.kind not in FUSED_ACTIVATIONS:
-        return Declined(FAMILY, f"activation '{activation.kind}' is not fused")
+    if workload.epilogue.refusal:
+        return Declined(FAMILY, workload.epilogue.refusal)
     if min(workload.rows, workload.in_features, workload.out_features) < 1:
         return Declined(FAMILY, "a dimension is empty")
     best, *others = _ranked(workload, target)

@@ -24,6 +24,7 @@ from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
 from edgewright.schedules.cost import TILE_CYCLES, core_rates, split_tasks
+from edgewright.schedules.cpu.pool2d_streams import PoolStreamEmitter
 from edgewright.schedules.kernel import Declined, Kernel, Offer
 from edgewright.schedules.names import kernel_name
 from edgewright.schedules.workload import Pool2dWorkload
@@ -34,6 +35,10 @@ __all__ = ["GlobalPoolConfig", "PoolConfig", "offer_global", "offer_window"]
 KINDS = ("max", "average")
 #: The least finite float32.
 LOWEST = -3.4028234663852886e38
+#: Registers beside the columns' results that streams need: one instruction's vectors and a spare.
+STREAM_REGISTERS = 6
+#: Most rows of a window that are unrolled.
+MAX_UNROLLED_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -84,15 +89,56 @@ def offer_window(workload: Pool2dWorkload, target: Target) -> Offer | Declined:
     if min(w.out_h, w.out_w, w.channels) < 1:
         return Declined("pool_window", "the output is empty")
     blocks = w.batch * math.ceil(w.channels / target.isa.vec_lanes)
-    limit = min(8, rates.max_accumulators)
-    tiles = math.ceil(w.out_w / limit)
-    tile_ow = math.ceil(w.out_w / tiles)
-    taps = w.kernel_h * w.kernel_w
-    cost = blocks * w.out_h * (w.out_w * (taps / rates.load + 1) + tiles * TILE_CYCLES)
+    if streams(w, target):
+        tiles = [
+            tile
+            for tile in range(1, w.out_w + 1)
+            if _seen_columns(w, tile) + STREAM_REGISTERS <= target.isa.vec_registers
+        ]
+        counts = {tile: stream_emitter(w, PoolConfig(tile, 1), target) for tile in tiles}
+        cycles, tile_ow = min(
+            (emitter.instructions() / rates.fma, -tile) for tile, emitter in counts.items()
+        )
+        tile_ow, cost = -tile_ow, blocks * cycles
+    else:
+        limit = min(8, rates.max_accumulators)
+        tile_count = math.ceil(w.out_w / limit)
+        tile_ow = math.ceil(w.out_w / tile_count)
+        taps = w.kernel_h * w.kernel_w
+        cost = blocks * w.out_h * (w.out_w * (taps / rates.load + 1) + tile_count * TILE_CYCLES)
     split = split_tasks(target, units=w.out_h, outer=blocks, cycles=cost)
     config = PoolConfig(tile_ow, split.size)
     name = kernel_name(f"{w.kind}_pool2d_window", config.stem(), target.isa.name, _stem(w))
     return Offer("pool_window", name, cost, partial(build_window, w, config, target, name, cost))
+
+
+def streams(workload: Pool2dWorkload, target: Target) -> bool:
+    """Whether a kernel reads several vectors at a time, the window's rows unrolled."""
+    w = workload
+    # Padding that counts makes the divisors of equal code differ.
+    plain = w.kind == "max" or not w.count_include_pad
+    fits = _seen_columns(w, 1) + STREAM_REGISTERS <= target.isa.vec_registers
+    return mk.simd_of(target).streams and plain and fits and w.kernel_h <= MAX_UNROLLED_ROWS
+
+
+def _seen_columns(w: Pool2dWorkload, tile: int) -> int:
+    """Input columns that ``tile`` output columns see."""
+    return (tile - 1) * w.stride_w + (w.kernel_w - 1) * w.dilation_w + 1
+
+
+def stream_emitter(
+    workload: Pool2dWorkload, config: PoolConfig, target: Target
+) -> PoolStreamEmitter:
+    """What emits a kernel that reads several vectors at a time."""
+    simd = mk.simd_of(target)
+    return PoolStreamEmitter(
+        workload,
+        config.tile_ow,
+        config.chunk_rows,
+        simd,
+        lambda left, right: _combine(workload.kind, left, right, simd),
+        LOWEST if workload.kind == "max" else 0.0,
+    )
 
 
 def _stem(w: Pool2dWorkload) -> str:
@@ -157,10 +203,13 @@ def build_window(
     workload: Pool2dWorkload, config: PoolConfig, target: Target, name: str, cost: float
 ) -> Kernel:
     """Generates the kernel of a window; its parameters are x, y."""
+    emitter: _Emitter | PoolStreamEmitter = _Emitter(workload, config, mk.simd_of(target))
+    if streams(workload, target):
+        emitter = stream_emitter(workload, config, target)
     return Kernel(
         name=name,
         algorithm="pool_window",
-        prim_func=mk.kernel_function(name, _Emitter(workload, config, mk.simd_of(target)).emit),
+        prim_func=mk.kernel_function(name, emitter.emit),
         cost=cost,
         reason=f"window, tile of {config.tile_ow} columns",
     )

@@ -154,7 +154,7 @@ def test_dense_keeps_the_core_busy(rows: int) -> None:
         assert multiply_add_share(loop, "cortex-a72") >= BUSY, "\n".join(loop)
 
 
-@pytest.mark.parametrize("layer", ["depthwise", "depthwise 5x5"])
+@pytest.mark.parametrize("layer", ["depthwise", "depthwise stride 2", "depthwise 5x5"])
 def test_depthwise_keeps_the_core_busy(layer: str) -> None:
     # An activation after nine multiply-adds is a tenth of the work: it is left out.
     kernel = select_conv2d(replace(CONVOLUTIONS[layer], epilogue=BIAS), A72).kernel

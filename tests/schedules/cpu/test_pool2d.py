@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewright.schedules.cpu import pool2d
-from edgewright.schedules.kernel import Declined
+from edgewright.schedules.kernel import Declined, Kernel
 from edgewright.schedules.workload import Pool2dWorkload
-from edgewright.spec.target import Target
+from edgewright.spec.target import CORES, Target
 from tests.schedules import references
+from tests.schedules.emulation import Launch, run_emulated
 from tests.schedules.execution import (
     F32,
     TARGETS,
@@ -28,15 +29,24 @@ from tests.schedules.execution import (
 from tests.schedules.strategies import pools, repeatable
 
 
-def pooled(w: Pool2dWorkload, target: Target, x: F32) -> F32:
-    """The kernel's result: the global one where the window is the whole image."""
+def chosen(w: Pool2dWorkload, target: Target) -> Kernel:
+    """The global kernel where the window is the whole image."""
     answer = pool2d.offer_global(w, target)
     if isinstance(answer, Declined):
         answer = pool2d.offer_window(w, target)
     assert not isinstance(answer, Declined), answer
+    return answer.build()
+
+
+def output_shape(w: Pool2dWorkload, target: Target) -> tuple[int, ...]:
     lanes = target.isa.vec_lanes
-    out_shape = (w.batch, math.ceil(w.channels / lanes), w.out_h, w.out_w, lanes)
-    return plain(run(answer.build(), target, [blocked(x, lanes)], out_shape), w.channels)
+    return (w.batch, math.ceil(w.channels / lanes), w.out_h, w.out_w, lanes)
+
+
+def pooled(w: Pool2dWorkload, target: Target, x: F32) -> F32:
+    """The kernel's result on this machine."""
+    inputs = [blocked(x, target.isa.vec_lanes)]
+    return plain(run(chosen(w, target), target, inputs, output_shape(w, target)), w.channels)
 
 
 def image(w: Pool2dWorkload) -> F32:
@@ -148,3 +158,28 @@ def test_pools_decline_with_the_reason() -> None:
     for reason, answer in answers.items():
         assert isinstance(answer, Declined)
         assert reason in answer.reason
+
+
+@pytest.mark.parametrize("core", ["cortex-a72", "cortex-a53", "cortex-a7"])
+def test_on_arm(core: str) -> None:
+    target = CORES[core]
+    workloads = [
+        *ONNX_CASES.values(),
+        Pool2dWorkload("max", 1, 12, 55, 55, 27, 27, 3, 3, 2, 2),
+        Pool2dWorkload("max", 1, 12, 28, 28, 28, 28, 3, 3, 1, 1, 1, 1, 1, 1),
+        Pool2dWorkload("average", 1, 12, 17, 17, 17, 17, 3, 3, 1, 1, 1, 1, 1, 1),
+    ]
+
+    @repeatable(20)
+    @given(w=pools())
+    def collect(w: Pool2dWorkload) -> None:
+        workloads.append(w)
+
+    collect()
+    launches = [
+        Launch(chosen(w, target), [blocked(image(w), 4)], output_shape(w, target))
+        for w in workloads
+    ]
+    for w, y in zip(workloads, run_emulated(launches, target), strict=True):
+        expected = references.pool2d(w, image(w))
+        assert_close(plain(y, w.channels), expected, w.kernel_h * w.kernel_w)

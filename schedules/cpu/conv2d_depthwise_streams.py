@@ -1,0 +1,177 @@
+"""Emits the depthwise convolution where several vectors are read by one instruction.
+
+::
+
+    for group of tile_oh rows, group of tile_ow columns:      weights stay in registers
+      for input row, up to four columns: v = x[...]           one instruction
+        for output a, i and tap kh, kw that meet v: y[a, i] += v * w[kh, kw]
+
+Rows are cut like columns: those at the image's edges have code of their own without the taps that
+lie in the padding.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+from tvm.tirx.script.builder import ir as builder
+
+from edgewright.schedules import microkernel as mk
+from edgewright.schedules.cpu.axis_runs import AxisRun, axis_runs, groups_of_task, row_steps
+from edgewright.schedules.cpu.conv2d_depthwise_emit import DepthwiseConfig
+from edgewright.schedules.streams import (
+    LANES,
+    StepRegisters,
+    VectorStream,
+    imported_loads,
+    load_sizes,
+)
+from edgewright.schedules.workload import Conv2dWorkload
+
+__all__ = ["DepthwiseStreamEmitter"]
+
+#: Instructions around a tile: its addresses and its loop.
+TILE_INSTRUCTIONS = 10
+
+
+class DepthwiseStreamEmitter:
+    """Emits the schedule of one kernel, all of whose weights of a channel block fit registers."""
+
+    def __init__(self, workload: Conv2dWorkload, config: DepthwiseConfig, simd: mk.Simd) -> None:
+        self.w = workload
+        self.config = config
+        self.simd = simd
+        self.blocks = math.ceil(workload.in_channels / LANES)
+
+    @cached_property
+    def rows(self) -> list[AxisRun]:
+        """Groups of output rows."""
+        w = self.w
+        return axis_runs(
+            in_extent=w.in_h,
+            out=w.out_h,
+            tile=self.config.tile_oh,
+            kernel=w.kernel_h,
+            stride=w.stride_h,
+            pad=w.pad_top,
+            dilation=w.dilation_h,
+        )
+
+    @cached_property
+    def columns(self) -> list[AxisRun]:
+        """Groups of output columns."""
+        w = self.w
+        return axis_runs(
+            in_extent=w.in_w,
+            out=w.out_w,
+            tile=self.config.tile_ow,
+            kernel=w.kernel_w,
+            stride=w.stride_w,
+            pad=w.pad_left,
+            dilation=w.dilation_w,
+        )
+
+    def instructions(self) -> int:
+        """Instructions of one image and channel block, but for those around tiles and tasks."""
+        w, total = self.w, 0
+        # Start from the bias, half a store, and what is fused.
+        ends = 1.5 + (w.epilogue.activation is not None) + 1.5 * w.epilogue.residual
+        for rows in self.rows:
+            of_rows = sum(len(pairs) for pairs in rows.meets)
+            for columns in self.columns:
+                products = of_rows * sum(len(pairs) for pairs in columns.meets)
+                read_rows = sum(1 for pairs in rows.meets if pairs)
+                loads = read_rows * len(load_sizes(len(columns.meets)))
+                outputs = rows.tiles.width * columns.tiles.width
+                tile = products + loads + ends * outputs + TILE_INSTRUCTIONS
+                total += math.ceil(tile * rows.tiles.count * columns.tiles.count)
+        return total
+
+    def emit(self) -> None:
+        """The whole function: parameters x, w, b where biased, r where residual, y."""
+        w, size = self.w, self.config.chunk_rows
+        self.x = mk.declare("x", (w.batch, self.blocks, w.in_h, w.in_w, LANES))
+        taps = w.kernel_h * w.kernel_w
+        self.weights = mk.declare("w", (self.blocks * taps * LANES,))
+        self.bias = mk.declare("b", (self.blocks * LANES,)) if w.epilogue.bias else None
+        out_shape = (w.batch, self.blocks, w.out_h, w.out_w, LANES)
+        self.residual = mk.declare("r", out_shape) if w.epilogue.residual else None
+        self.y = mk.declare("y", out_shape)
+        units = sum(run.tiles.count for run in self.rows)
+        row_tasks = math.ceil(units / size)
+        with (
+            builder.parallel(0, w.batch * self.blocks * row_tasks) as task,
+            imported_loads(self.simd),
+        ):
+            self.place = (task // (row_tasks * self.blocks), task // row_tasks % self.blocks)
+            self._open(taps)
+            chunk = task % row_tasks if row_tasks > 1 else None
+            for run, number in groups_of_task(self.rows, chunk, size):
+                row = run.tiles.start + number * self.config.tile_oh
+                self._columns(run, builder.Bind(row))
+
+    def _open(self, taps: int) -> None:
+        """What a task reads with: its weights, a pointer, the distances that it moves by."""
+        _, block = self.place
+        self.kernel = [
+            mk.load(self.weights, ((block * taps + tap) * LANES,), LANES) for tap in range(taps)
+        ]
+        self.start: Any = mk.constant(0.0, LANES)
+        if self.bias is not None:
+            self.start = mk.load(self.bias, (block * LANES,), LANES)
+        self.stream = VectorStream(self.x)
+        steps = {
+            step
+            for r in self.rows
+            for c in self.columns
+            for step in row_steps(r, c, self.w.in_w).values()
+        }
+        self.steps = StepRegisters(steps)
+
+    def _columns(self, rows: AxisRun, row: Any) -> None:
+        for run in self.columns:
+            with mk.index_loop(run.tiles.count) as number:
+                self._tile(rows, run, row, run.tiles.start + number * self.config.tile_ow)
+
+    def _tile(self, rows: AxisRun, columns: AxisRun, row: Any, column: Any) -> None:
+        """Every input vector of the tile is read once and used by all the taps that it meets."""
+        w = self.w
+        sums = {
+            (a, i): self.start for a in range(rows.tiles.width) for i in range(columns.tiles.width)
+        }
+        if rows.meets and columns.meets:
+            top = row * w.stride_h - w.pad_top + rows.first
+            left = column * w.stride_w - w.pad_left + columns.first
+            pixel = mk.pixel_index(top, w.in_w, left)
+            self.stream.start((*self.place, mk.index(0), pixel, mk.index(0)))
+            for place, step in row_steps(rows, columns, self.w.in_w).items():
+                self._row(rows.meets[place], columns, self.steps.get(step), sums)
+        for (a, i), value in sums.items():
+            place_out = (*self.place, row + a, column + i, mk.index(0))
+            if self.residual is not None:
+                value = value + mk.load(self.residual, place_out, LANES)
+            value = mk.activate(value, w.epilogue.activation, self.simd)
+            mk.store(self.y, place_out, value, LANES)
+
+    def _row(
+        self,
+        of_row: tuple[tuple[int, int], ...],
+        columns: AxisRun,
+        last_step: Any,
+        sums: dict[tuple[int, int], Any],
+    ) -> None:
+        """The products of one input row."""
+        place = 0
+        for vectors in self.stream.loads(len(columns.meets), last_step):
+            touched: dict[tuple[int, int], None] = {}
+            for value in vectors:
+                for a, kh in of_row:
+                    for i, kw in columns.meets[place]:
+                        weight = self.kernel[kh * self.w.kernel_w + kw]
+                        total = mk.multiply_add(sums[a, i], value, weight, self.simd)
+                        sums[a, i] = builder.Bind(total)
+                        touched[a, i] = None
+                place += 1
+            self.stream.wait([sums[output] for output in touched])
