@@ -69,8 +69,10 @@ def test_the_multiply_accumulates_are_those_of_the_model(
     ]
     for layer in lenet_cost.layers:
         if "conv2d_direct" in layer.kernel:
-            # Padded lanes and edges may add some; only the padding of the border may take away.
-            assert 0.8 * layer.macs < layer.counts.mac_lanes < 1.6 * layer.macs, layer.name
+            # Padded lanes and edges may add some, and tanh, fused behind a convolution of few
+            # channels, is a polynomial; only the padding of the border may take away.
+            most = 2.2 if "tanh" in layer.kernel else 1.6
+            assert 0.8 * layer.macs < layer.counts.mac_lanes < most * layer.macs, layer.name
 
 
 def test_another_core_of_the_architecture_executes_the_same(
