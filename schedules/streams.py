@@ -26,13 +26,17 @@ from edgewright.schedules import microkernel as mk
 from edgewright.spec.target import Isa
 
 __all__ = [
+    "LANES",
+    "LOOP_INSTRUCTIONS",
     "AlternatingStreams",
     "StepRegisters",
     "VectorStream",
     "imported_loads",
     "lane_steps",
+    "load_bytes",
     "load_sizes",
     "multiply_steps",
+    "stream_cycles",
     "stream_tile_fits",
 ]
 
@@ -40,16 +44,37 @@ __all__ = [
 MOST = 4
 #: Lanes of AArch64's vectors.
 LANES = 4
+#: Instructions of a turn of a loop beside loads and multiply-adds.
+LOOP_INSTRUCTIONS = 2
+#: Instructions beside each multiply-add where two vectors are loaded at a time.
+PLAIN_INSTRUCTIONS = 0.15
+#: Cycles of an instruction beside the multiply-adds, which keep their unit busy meanwhile.
+INSTRUCTION_CYCLES = 0.25
 #: Most sums that one ``asm`` takes.
-MOST_SUMS = 8
+MOST_SUMS = 24
 #: Registers that stay free, for constants that LLVM makes before the loops.
-SPARE = 1
+SPARE = 2
 _VECTOR = f"<{LANES} x float>"
 
 
 def stream_tile_fits(isa: Isa, rows: int, columns: int, inputs: int) -> bool:
     """Whether registers hold a tile, ``inputs`` vectors of its inputs and a load's weights."""
     return rows * columns + inputs + MOST + SPARE <= isa.vec_registers
+
+
+def stream_cycles(rows: int, columns: int, load_instructions: float) -> float:
+    """Cycles that loads and the loop add to a step of a tile, less those of plain loads.
+
+    The multiply-adds hide most of the time of other instructions, however many these are. Cost
+    models of kernels with plain loads leave theirs out.
+
+    Args:
+        rows: vectors of weights of a step.
+        columns: inputs of a step.
+        load_instructions: instructions of a step that load inputs or count turns of the loop.
+    """
+    others = rows / LANES + load_instructions
+    return INSTRUCTION_CYCLES * (others - PLAIN_INSTRUCTIONS * rows * columns)
 
 
 def _load_function(count: int) -> str:
@@ -79,15 +104,16 @@ def _shuffle(kind: str, left: str, right: str, order: Sequence[str]) -> str:
     return f"shufflevector {kind} {left}, {kind} {right}, <{len(order)} x i32> <{', '.join(order)}>"
 
 
-def _after_function(count: int) -> str:
-    """LLVM IR of ``ew_after{count}``: the address, once ``count`` sums are known."""
-    sums = "".join(f", {_VECTOR} %s{i}" for i in range(count))
-    inputs = "=r,0" + ",w" * count
+def _moved_function(sums: int) -> str:
+    """LLVM IR of ``ew_moved{sums}``: an address further on, once ``sums`` sums are known."""
+    given = "".join(f", {_VECTOR} %s{i}" for i in range(sums))
+    inputs = "=r,0" + ",w" * sums
     return "\n".join(
         [
-            f"define i64 @ew_after{count}(i64 %address{sums}) {{",
-            f'  %same = tail call i64 asm "", "{inputs}"(i64 %address{sums})',
-            "  ret i64 %same",
+            f"define i64 @ew_moved{sums}(i64 %address, i64 %bytes{given}) {{",
+            "  %sum = add i64 %address, %bytes",
+            f'  %moved = tail call i64 asm "", "{inputs}"(i64 %sum{given})',
+            "  ret i64 %moved",
             "}",
         ]
     )
@@ -104,13 +130,8 @@ _FUNCTIONS = "\n".join(
         "  %value = load float, ptr %pointer, align 4",
         "  ret float %value",
         "}",
-        "define i64 @ew_moved(i64 %address, i64 %bytes) {",
-        "  %sum = add i64 %address, %bytes",
-        '  %moved = tail call i64 asm "", "=r,0"(i64 %sum)',
-        "  ret i64 %moved",
-        "}",
         *(_load_function(count) for count in range(1, MOST + 1)),
-        *(_after_function(count) for count in range(1, MOST_SUMS + 1)),
+        *(_moved_function(sums) for sums in range(MOST_SUMS + 1)),
     ]
 )
 
@@ -136,8 +157,17 @@ def load_sizes(vectors: int) -> list[int]:
     return [MOST] * whole + [rest] * bool(rest)
 
 
+def load_bytes(vectors: int) -> Any:
+    """Bytes of ``vectors``: what a load of them moves its pointer by at no cost."""
+    return _bytes(vectors * LANES)
+
+
 def _bytes(elements: int) -> Any:
     return tirx.IntImm("int64", 4 * elements)
+
+
+def _moved(address: Any, step: Any, sums: Sequence[Any] = ()) -> Any:
+    return builder.call_pure_extern("int64", f"ew_moved{len(sums)}", address, step, *sums)
 
 
 class _Cell:
@@ -167,7 +197,7 @@ class StepRegisters:
         self._cells: dict[int, _Cell] = {}
         for step in sorted(elements):
             cell = _Cell()
-            cell.set(builder.call_pure_extern("int64", "ew_moved", _bytes(0), _bytes(step)))
+            cell.set(_moved(_bytes(0), _bytes(step)))
             self._cells[step] = cell
 
     def get(self, elements: int) -> Any:
@@ -176,60 +206,56 @@ class StepRegisters:
 
 
 class VectorStream:
-    """A pointer into a float32 buffer that moves over what was read."""
+    """A pointer into a float32 buffer that moves over what was read.
+
+    One stream is to live as long as a task: TVM lets memory of another buffer take the place of a
+    pointer that is done with, of vectors too, and LLVM then holds the pointer in their registers.
+    """
 
     def __init__(self, buffer: Any) -> None:
         self._buffer = buffer
         self._address = _Cell()
 
-    def start(self, indices: tuple[Any, ...]) -> None:
-        """Points to an element of the buffer."""
-        pointer = builder.address_of(self._buffer[indices])
+    def start(self, indices: tuple[Any, ...], buffer: Any = None) -> None:
+        """Points to an element of the buffer, or of another one."""
+        pointer = builder.address_of((self._buffer if buffer is None else buffer)[indices])
         self._address.set(builder.call_pure_extern("int64", "ew_address", pointer))
 
-    def read(self, vectors: int, last_step: Any = None) -> list[Any]:
-        """The next vectors; the pointer moves behind them.
+    def load(self, vectors: int) -> list[Any]:
+        """The next vectors, at most those of one instruction; the pointer stays before them."""
+        return self._load(self._address.get(), vectors)
 
-        Args:
-            vectors: how many.
-            last_step: bytes by which the last instruction moves the pointer instead
-                (:class:`StepRegisters`); the ones before it are those of :func:`load_sizes`.
+    def read(self, vectors: int) -> list[Any]:
+        """The next vectors; the pointer is left before those of the last instruction.
+
+        They are those of :func:`load_sizes`.
         """
-        return [vector for part in self.loads(vectors, last_step) for vector in part]
-
-    def loads(self, vectors: int, last_step: Any = None) -> Iterator[list[Any]]:
-        """As :meth:`read`, an instruction's vectors at a time."""
-        sizes = load_sizes(vectors)
-        for number, count in enumerate(sizes):
-            values = self._load(self._address.get(), count)
-            last = last_step is not None and number == len(sizes) - 1
-            self.move(last_step if last else _bytes(count * LANES))
-            yield values
+        *sizes, last = load_sizes(vectors)
+        values: list[Any] = []
+        for count in sizes:
+            values += self.load(count)
+            self.move(load_bytes(count))
+        return values + self.load(last)
 
     def peek(self, elements: int) -> Any:
-        """The vector ``elements`` beyond the pointer, which stays where it is."""
+        """The vector ``elements`` beyond the pointer."""
         return self._load(self._address.get() + _bytes(elements), 1)[0]
 
     def peek_scalar(self, elements: int) -> Any:
-        """The element ``elements`` beyond the pointer, which stays where it is."""
+        """The element ``elements`` beyond the pointer."""
         address = self._address.get() + _bytes(elements)
         return builder.Bind(builder.call_extern("float32", "ew_load_scalar", address))
 
-    def move(self, step: Any) -> None:
-        """Moves the pointer by ``step`` bytes."""
-        self._address.set(builder.call_pure_extern("int64", "ew_moved", self._address.get(), step))
+    def move(self, step: Any, sums: Sequence[Any] = ()) -> None:
+        """Moves the pointer.
 
-    def move_elements(self, elements: int) -> None:
-        """Moves the pointer by ``elements``."""
-        self.move(_bytes(elements))
-
-    def wait(self, sums: Sequence[Any]) -> None:
-        """Keeps LLVM from reading on before it has made ``sums`` of what was read."""
-        for first in range(0, len(sums), MOST_SUMS):
-            some = sums[first : first + MOST_SUMS]
-            name = f"ew_after{len(some)}"
-            after = builder.call_pure_extern("int64", name, self._address.get(), *some)
-            self._address.set(after)
+        Args:
+            step: by how many bytes: of :func:`load_bytes`, or of :class:`StepRegisters`.
+            sums: what LLVM must have made of the vectors before, or it would read as early as it
+                can.
+        """
+        assert len(sums) <= MOST_SUMS
+        self._address.set(_moved(self._address.get(), step, sums))
 
     @staticmethod
     def _load(address: Any, count: int) -> list[Any]:
@@ -248,7 +274,7 @@ class AlternatingStreams:
     """Two pointers that take turns at whole loads, for products that wait for their weights.
 
     Models of cores have a moved pointer ready with what it loaded, not before: one pointer would
-    read half of what the core can.
+    read half of what the core can. A loop's body must load an even number of times.
     """
 
     def __init__(self, buffer: Any) -> None:
@@ -264,19 +290,15 @@ class AlternatingStreams:
             stream.start((*outer, last + number * MOST * LANES))
         self._loads = 0
 
-    def read(self, vectors: int) -> list[Any]:
-        """The next ``vectors``, which must be those of one instruction at its most.
-
-        A loop's body must read an even number of times.
-        """
+    def load(self, vectors: int) -> list[Any]:
+        """The next ``vectors``, which must be those of one instruction at its most."""
         assert vectors == MOST
-        stream = self._streams[self._loads % 2]
-        self._loads += 1
-        return stream.read(vectors, self._steps.get(self._stride))
+        return self._streams[self._loads % 2].load(vectors)
 
-    def wait(self, sums: Sequence[Any]) -> None:
-        """Keeps LLVM from the next load before it has made ``sums`` of what was read."""
-        self._streams[self._loads % 2].wait(sums)
+    def move(self, step: Any, sums: Sequence[Any] = ()) -> None:
+        """Moves on by a load, once ``sums`` are known; ``step`` is that of whole loads anyway."""
+        self._streams[self._loads % 2].move(self._steps.get(self._stride), sums)
+        self._loads += 1
 
 
 #: One step of a tile: for each column that it touches, the column and the input, a scalar.
@@ -296,6 +318,7 @@ def multiply_steps(
     steps: Sequence[Step],
     weights: VectorStream | AlternatingStreams,
     inputs: VectorStream,
+    last_step: Any,
 ) -> None:
     """Adds products to a register tile, with the weights of one instruction at a time.
 
@@ -304,21 +327,24 @@ def multiply_steps(
     Args:
         tile: the sums.
         steps: the inputs.
-        weights: ``tile.rows`` vectors for each step are next.
-        inputs: where the inputs were read from; it reads on when the products are done.
+        weights: ``tile.rows`` vectors for each step are next; left behind them.
+        inputs: where the inputs were read from; moved when the products are done.
+        last_step: by how many bytes it is moved.
     """
     sizes = iter(load_sizes(len(steps) * tile.rows))
     ready: list[Any] = []
-    touched: dict[tuple[int, int], None] = {}
+    size, touched = 0, dict[tuple[int, int], None]()
     for step in steps:
         for t in range(tile.rows):
             if not ready:
-                weights.wait([tile.get(*place) for place in touched])
-                ready, touched = weights.read(next(sizes)), {}
+                if size:
+                    weights.move(load_bytes(size), [tile.get(*place) for place in touched])
+                size, touched = next(sizes), {}
+                ready = weights.load(size)
             weight = ready.pop(0)
             for column, scalar in step:
                 tile.multiply_add(t, column, mk.broadcast(scalar, LANES), weight)
                 touched[t, column] = None
     sums = [tile.get(*place) for place in touched]
-    weights.wait(sums)
-    inputs.wait(sums)
+    weights.move(load_bytes(size), sums)
+    inputs.move(last_step, sums)

@@ -16,6 +16,7 @@ import math
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
@@ -26,6 +27,7 @@ from edgewright.schedules.streams import (
     StepRegisters,
     VectorStream,
     imported_loads,
+    load_bytes,
     load_sizes,
 )
 from edgewright.schedules.workload import Conv2dWorkload
@@ -138,18 +140,18 @@ class DepthwiseStreamEmitter:
     def _tile(self, rows: AxisRun, columns: AxisRun, row: Any, column: Any) -> None:
         """Every input vector of the tile is read once and used by all the taps that it meets."""
         w = self.w
-        sums = {
-            (a, i): self.start for a in range(rows.tiles.width) for i in range(columns.tiles.width)
-        }
+        tile = mk.RegisterTile(rows.tiles.width, columns.tiles.width, self.simd)
+        tile.fill([self.start] * tile.rows)
         if rows.meets and columns.meets:
             top = row * w.stride_h - w.pad_top + rows.first
             left = column * w.stride_w - w.pad_left + columns.first
             pixel = mk.pixel_index(top, w.in_w, left)
             self.stream.start((*self.place, mk.index(0), pixel, mk.index(0)))
-            for place, step in row_steps(rows, columns, self.w.in_w).items():
-                self._row(rows.meets[place], columns, self.steps.get(step), sums)
-        for (a, i), value in sums.items():
+            for place, step in row_steps(rows, columns, w.in_w).items():
+                self._row(tile, rows.meets[place], columns, self.steps.get(step))
+        for a, i in np.ndindex(tile.rows, tile.columns):
             place_out = (*self.place, row + a, column + i, mk.index(0))
+            value = tile.get(a, i)
             if self.residual is not None:
                 value = value + mk.load(self.residual, place_out, LANES)
             value = mk.activate(value, w.epilogue.activation, self.simd)
@@ -157,21 +159,21 @@ class DepthwiseStreamEmitter:
 
     def _row(
         self,
+        tile: mk.RegisterTile,
         of_row: tuple[tuple[int, int], ...],
         columns: AxisRun,
         last_step: Any,
-        sums: dict[tuple[int, int], Any],
     ) -> None:
         """The products of one input row."""
+        sizes = load_sizes(len(columns.meets))
         place = 0
-        for vectors in self.stream.loads(len(columns.meets), last_step):
+        for number, size in enumerate(sizes):
             touched: dict[tuple[int, int], None] = {}
-            for value in vectors:
+            for value in self.stream.load(size):
                 for a, kh in of_row:
                     for i, kw in columns.meets[place]:
-                        weight = self.kernel[kh * self.w.kernel_w + kw]
-                        total = mk.multiply_add(sums[a, i], value, weight, self.simd)
-                        sums[a, i] = builder.Bind(total)
+                        tile.multiply_add(a, i, value, self.kernel[kh * self.w.kernel_w + kw])
                         touched[a, i] = None
                 place += 1
-            self.stream.wait([sums[output] for output in touched])
+            step = last_step if number == len(sizes) - 1 else load_bytes(size)
+            self.stream.move(step, [tile.get(*output) for output in touched])

@@ -6,17 +6,10 @@ from collections.abc import Iterator
 
 from edgewright.schedules.cost import TILE_CYCLES, step_cycles, tiles_of
 from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig, Geometry
-from edgewright.schedules.streams import load_sizes
+from edgewright.schedules.streams import LOOP_INSTRUCTIONS, load_sizes, stream_cycles
 from edgewright.spec.target import Target
 
 __all__ = ["estimate"]
-
-#: Instructions of a turn of the innermost loop beside loads and multiply-adds.
-LOOP_INSTRUCTIONS = 2
-#: Instructions beside each multiply-add where two vectors are loaded at a time.
-PLAIN_INSTRUCTIONS = 0.15
-#: Cycles of an instruction beside the multiply-adds, which keep their unit busy meanwhile.
-INSTRUCTION_CYCLES = 0.25
 
 
 def estimate(geometry: Geometry, config: Conv2dDirectConfig, target: Target) -> float:
@@ -42,10 +35,7 @@ def estimate(geometry: Geometry, config: Conv2dDirectConfig, target: Target) -> 
 def _stream_cycles(
     geometry: Geometry, config: Conv2dDirectConfig, blocks: int, width: int
 ) -> float:
-    """Cycles that loads and the loop add to a step, less those of other kernels' plain loads.
-
-    The multiply-adds hide most of the time of other instructions, however many these are.
-    """
+    """Cycles of a step beside its multiply-adds."""
     w, lanes = geometry.workload, geometry.lanes
     if geometry.nchw:
         whole, rest = divmod(geometry.row_span(width), lanes)
@@ -53,7 +43,7 @@ def _stream_cycles(
     else:
         inputs = (width if w.stride_w > 1 else len(load_sizes(width))) / lanes
         inputs += LOOP_INSTRUCTIONS / config.unroll_ic
-    return INSTRUCTION_CYCLES * (blocks / lanes + inputs - PLAIN_INSTRUCTIONS * blocks * width)
+    return stream_cycles(blocks, width, inputs)
 
 
 def _oc_tiles(geometry: Geometry, tile_oc: int) -> Iterator[tuple[int, int, int]]:

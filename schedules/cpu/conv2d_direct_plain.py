@@ -155,19 +155,18 @@ class PlainStreams:
             [(i, scalars[position]) for i, k, position in span.taps if k == kw]
             for kw in range(self.w.kernel_w)
         ]
-        multiply_steps(tile, steps, self.weights, self.inputs)
+        step = self.steps.get(self._last_step(span))
+        multiply_steps(tile, steps, self.weights, self.inputs, step)
 
     def _scalars(self, span: RowSpan) -> dict[int, Any]:
         """The elements of a row; the last vector overlaps the one before, to stay inside."""
         positions = sorted({position for _, _, position in span.taps})
-        whole, step = span.length // LANES, self.steps.get(self._last_step(span))
+        whole = span.length // LANES
         if not whole:
-            found = {position: self.inputs.peek_scalar(position) for position in positions}
-            self.inputs.move(step)
-            return found
+            return {position: self.inputs.peek_scalar(position) for position in positions}
         tail = span.length - LANES
         last = self.inputs.peek(tail) if span.length % LANES else None
-        vectors = self.inputs.read(whole, step)
+        vectors = self.inputs.read(whole)
         return {
             position: mk.extract_lane(vectors[position // LANES], position % LANES)
             if position < whole * LANES

@@ -82,9 +82,8 @@ class BlockedStreams:
         stride = self.w.stride_w
         last_step = self.steps.get(self._last_step(len(columns)))
         if stride == 1:
-            sources = self.inputs.read(len(columns), last_step)
+            sources = self.inputs.read(len(columns))
         else:
             sources = [self.inputs.peek((i - columns[0]) * stride * LANES) for i in columns]
-            self.inputs.move(last_step)
         steps = lane_steps(list(zip(columns, sources, strict=True)), channels)
-        multiply_steps(tile, steps, self.weights, self.inputs)
+        multiply_steps(tile, steps, self.weights, self.inputs, last_step)

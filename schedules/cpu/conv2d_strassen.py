@@ -45,6 +45,12 @@ from edgewright.schedules.cpu.conv2d_strassen_config import (
 from edgewright.schedules.cpu.conv2d_strassen_emit import StrassenEmitter
 from edgewright.schedules.kernel import Declined, Kernel, Limits, Offer
 from edgewright.schedules.names import convolution_name
+from edgewright.schedules.streams import (
+    LOOP_INSTRUCTIONS,
+    load_sizes,
+    stream_cycles,
+    stream_tile_fits,
+)
 from edgewright.schedules.workload import Conv2dWorkload
 from edgewright.spec.target import Target
 
@@ -55,6 +61,8 @@ FAMILY = "strassen"
 MAX_TILE_OC = 4
 #: Input channels in one turn of the innermost loop.
 UNROLL_IC = 4
+#: Multiply-adds in one turn of the innermost loop, where it reads through streams.
+STREAMED_PRODUCTS = 192
 #: Largest error, as a multiple of the direct convolution's; measured up to 2.5 with 64 to 1024
 #: channels, normal and rectified inputs.
 ERROR = 3.0
@@ -66,10 +74,13 @@ SUM_CYCLES = 7.0
 
 def get_configs(target: Target) -> Iterator[Conv2dStrassenConfig]:
     """Register tiles that the instruction set holds without spilling."""
-    most = core_rates(target.isa).max_accumulators
+    lanes, streams = target.isa.vec_lanes, mk.simd_of(target).streams
     for tile_oc in range(1, MAX_TILE_OC + 1):
-        for tile_ow in range(1, most + 1):
-            if tile_fits(target.isa, tile_oc, tile_ow):
+        for tile_ow in range(1, target.isa.vec_registers):
+            if streams and stream_tile_fits(target.isa, tile_oc, tile_ow, tile_ow):
+                blocks = max(1, STREAMED_PRODUCTS // (tile_oc * tile_ow * lanes))
+                yield Conv2dStrassenConfig(tile_oc, tile_ow, lanes * blocks)
+            elif not streams and tile_fits(target.isa, tile_oc, tile_ow):
                 yield Conv2dStrassenConfig(tile_oc, tile_ow, UNROLL_IC)
 
 
@@ -160,6 +171,10 @@ def _cycles(geometry: Geometry, config: Conv2dStrassenConfig, target: Target) ->
         resident = geometry.channels * blocks * geometry.lanes * 4
         for width, tiles in tiles_of(geometry.pixels, config.tile_ow):
             step = step_cycles(target, blocks, width, weight_bytes_resident=resident)
+            if mk.simd_of(target).streams:
+                inputs = len(load_sizes(width)) / geometry.lanes
+                inputs += LOOP_INSTRUCTIONS / config.unroll_ic
+                step += stream_cycles(blocks, width, inputs)
             results = blocks * width * RESULT_CYCLES
             total += oc_tiles * tiles * (geometry.channels * step + results + TILE_CYCLES)
     return geometry.workload.batch * len(PRODUCTS) * total + _sum_cycles(geometry, target)

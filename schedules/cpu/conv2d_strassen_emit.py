@@ -20,6 +20,14 @@ from edgewright.schedules.cpu.conv2d_strassen_config import (
     Product,
     Quarter,
 )
+from edgewright.schedules.streams import (
+    StepRegisters,
+    VectorStream,
+    imported_loads,
+    lane_steps,
+    load_sizes,
+    multiply_steps,
+)
 
 __all__ = ["StrassenEmitter"]
 
@@ -108,7 +116,9 @@ class StrassenEmitter:
         full, tail = g.out_blocks // tile, g.out_blocks % tile
         oc_tiles = full + (tail > 0)
         rows = max(1, math.ceil(self.full_tiles / self.config.chunk_rows))
-        with builder.parallel(0, self.w.batch * oc_tiles * rows) as task:
+        count = self.w.batch * oc_tiles * rows
+        with builder.parallel(0, count) as task, imported_loads(self.simd):
+            self._open()
             row, oc = task % rows, task // rows % oc_tiles
             batch = task // (rows * oc_tiles)
             if not tail:
@@ -122,6 +132,21 @@ class StrassenEmitter:
                     self._products(batch, oc * tile, tile, row, rows)
                 with builder.Else():
                     self._products(batch, mk.index(full * tile), tail, row, rows)
+
+    def _open(self) -> None:
+        """The pointers of a task's streams, and the distances that they move by."""
+        if not self.simd.streams:
+            return
+        self.weight_stream = VectorStream(self.weights)
+        self.input_stream = VectorStream(self.x)
+        widths = [width for width in (self.config.tile_ow, self.tail) if width]
+        steps = {self._last_step(width, of_sum) for width in widths for of_sum in (False, True)}
+        self.steps = StepRegisters(steps)
+
+    def _last_step(self, width: int, of_sum: bool) -> int:
+        """Elements from the inputs of a block's last load to those of the next block's first."""
+        plane = (1 if of_sum else 2) * self.g.pixels * self.lanes
+        return plane - (width - load_sizes(width)[-1]) * self.lanes
 
     def _products(self, batch: Any, block: Any, blocks: int, row: Any, rows: int) -> None:
         """All products of a task, one after the other: the weights of each stay in level 1."""
@@ -195,6 +220,9 @@ class StrassenEmitter:
         tile_elements = place.blocks * self.lanes * channels
         before = place.block * (len(PRODUCTS) * self.lanes * channels)
         base = builder.Bind(before + number * tile_elements)
+        if self.simd.streams:
+            self._stream(tile, product, place, base)
+            return
         source = self._source(product, place)
         with mk.index_loop(channels // unroll) as turn:
             channel = turn * unroll
@@ -214,6 +242,31 @@ class StrassenEmitter:
                         spread = builder.Bind(mk.broadcast(scalar, self.lanes))
                     for t, weight in enumerate(row):
                         tile.multiply_add(t, i, spread, weight)
+
+    def _stream(self, tile: mk.RegisterTile, product: Product, place: Place, weights: Any) -> None:
+        """As :meth:`_accumulate`, through streams, block by block of channels."""
+        of_sum, width = len(product.inputs) > 1, place.width
+        inputs, last_step = self.input_stream, self._last_step(width, of_sum)
+        zero = mk.index(0)
+        if of_sum:
+            which = mk.index(INPUT_SUMS.index(product.inputs))
+            inputs.start((place.batch, which, zero, place.pixel, zero), self.sums)
+        else:
+            inputs.start(self._input(product.inputs[0][1], place.batch, zero, place.pixel))
+        self.weight_stream.start((weights,))
+
+        def block() -> None:
+            products = lane_steps(list(enumerate(inputs.read(width))))
+            step = self.steps.get(last_step)
+            multiply_steps(tile, products, self.weight_stream, inputs, step)
+
+        blocks = self.g.in_blocks
+        turn = max(1, min(blocks, self.config.unroll_ic // self.lanes))
+        with mk.index_loop(blocks // turn):
+            for _ in range(turn):
+                block()
+        for _ in range(blocks % turn):
+            block()
 
     def _source(self, product: Product, place: Place) -> Callable[[int, Any, Any, int], Any]:
         """Loads ``count`` channels of a pixel of the product's input: a quarter, or a sum."""

@@ -235,9 +235,10 @@ class Multiplication:
         self.input_stream.start((inputs,))
 
         def block(count: int) -> None:
-            sources = self.input_stream.read(tile.columns, steps.get(last_step))
+            sources = self.input_stream.read(tile.columns)
             products = lane_steps(list(enumerate(sources)), count)
-            multiply_steps(tile, products, self.weight_stream, self.input_stream)
+            weights, step = self.weight_stream, steps.get(last_step)
+            multiply_steps(tile, products, weights, self.input_stream, step)
 
         with mk.index_loop(blocks // unroll):
             for _ in range(unroll):

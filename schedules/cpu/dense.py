@@ -33,6 +33,7 @@ from edgewright.schedules.streams import (
     AlternatingStreams,
     VectorStream,
     imported_loads,
+    load_bytes,
     multiply_steps,
     stream_tile_fits,
 )
@@ -334,7 +335,6 @@ class _Emitter:
             sources = [[vector] for vector in inputs.read(vectors)]
         else:
             sources = [[inputs.peek(i * self.w.in_features) for i in range(rows)]]
-            inputs.move_elements(self.lanes)
         steps = []
         for of_rows in sources:
             for u in range(self.lanes):
@@ -342,7 +342,8 @@ class _Emitter:
                 steps.append(
                     [(first + i, mk.extract_lane(vector, u)) for i, vector in enumerate(of_rows)]
                 )
-        multiply_steps(tile, steps, weights, inputs)
+        # A row's vectors are at most those of one load.
+        multiply_steps(tile, steps, weights, inputs, load_bytes(vectors))
 
     def _finish(self, tile: mk.RegisterTile, block: Any, outputs: int, row: Any, rows: int) -> None:
         for t in range(tile.rows):

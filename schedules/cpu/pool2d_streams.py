@@ -23,6 +23,7 @@ from edgewright.schedules.streams import (
     StepRegisters,
     VectorStream,
     imported_loads,
+    load_bytes,
     load_sizes,
 )
 from edgewright.schedules.workload import Pool2dWorkload
@@ -149,15 +150,17 @@ class PoolStreamEmitter:
         left = column * w.stride_w - w.pad_left + columns.first
         pixel = mk.pixel_index(top, w.in_w, left)
         self.stream.start((*self.place, mk.index(0), pixel, mk.index(0)))
+        sizes = load_sizes(len(columns.meets))
         combined: list[Any] = []
-        for step in row_steps(rows, columns, w.in_w).values():
+        for last_step in row_steps(rows, columns, w.in_w).values():
             found: list[Any] = []
-            for vectors in self.stream.loads(len(columns.meets), self.steps.get(step)):
-                for value in vectors:
+            for number, size in enumerate(sizes):
+                for value in self.stream.load(size):
                     before = combined[len(found)] if combined else None
                     found.append(value if before is None else self._bound(before, value))
-                if combined:
-                    self.stream.wait(found[-len(vectors) :])
+                last = number == len(sizes) - 1
+                step = self.steps.get(last_step) if last else load_bytes(size)
+                self.stream.move(step, found[-size:] if combined else ())
             combined = found
         return combined
 

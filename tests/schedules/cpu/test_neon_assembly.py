@@ -144,6 +144,16 @@ def test_direct_convolutions_keep_the_core_busy(layer: str) -> None:
         assert multiply_add_share(loop, "cortex-a72") >= BUSY, text
 
 
+def test_strassen_keeps_the_core_busy() -> None:
+    w = square(512, 14, 512)
+    kernel = select_conv2d(w, A72, Limits(algorithm="strassen")).kernel
+    assert kernel is not None and kernel.algorithm == "strassen"
+    for loop in loops_of(kernel):
+        assert all(BY_LANE.match(line) for line in multiply_adds(loop))
+        assert not stack_references(loop)
+        assert multiply_add_share(loop, "cortex-a72") >= BUSY, "\n".join(loop)
+
+
 @pytest.mark.parametrize("rows", [1, 16])
 def test_dense_keeps_the_core_busy(rows: int) -> None:
     kernel = select_dense(DenseWorkload(rows, 1280, 1000, EPILOGUE), A72).kernel
