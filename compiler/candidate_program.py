@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from edgewright.compiler.build import build_objects
 from edgewright.compiler.emit_c import emit_header, emit_model
@@ -90,7 +90,7 @@ def build_candidate(kernel: Kernel, target: Target, stem: str) -> Candidate:
         symbols=symbols,
         tasks=tuple(int(func.body.block.body.extent) for func in phases.prim_funcs),
         objects={f"{stem}_{n}": code for n, code in build_objects(functions, target).items()},
-        intermediate_bytes=tuple(_elements(b.shape) * 4 for b in phases.intermediates),
+        intermediate_bytes=tuple(math.prod(map(int, b.shape)) * 4 for b in phases.intermediates),
     )
 
 
@@ -146,10 +146,3 @@ def _launch(candidate: Candidate, reads: Sequence[Tensor], output: Tensor) -> La
         intermediates=tuple(Tensor("arena", -1, size) for size in candidate.intermediate_bytes),
         scratch_bytes=scratch,
     )
-
-
-def _elements(shape: Any) -> int:
-    total = 1
-    for extent in shape:
-        total *= int(extent)
-    return total

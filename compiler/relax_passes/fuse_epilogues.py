@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from edgewright.compiler.read_relax import (
     is_constant,
     op_name,
     shape_of,
+    use_counts,
     variables_of,
 )
 from edgewright.compiler.relax_passes.gated_activations import gated_activation
@@ -82,10 +82,9 @@ def fuse_epilogues(
     """
     value_of = {binding.var: binding.value for binding in bindings}
     users: dict[Any, list[Any]] = {}
-    uses: Counter[Any] = Counter(outputs)
+    uses = use_counts(bindings, outputs)
     for binding in bindings:
         for used in variables_of(binding.value):
-            uses[used] += 1
             users.setdefault(used, []).append(binding.var)
     composite = _composites(value_of, activations)
     taken: set[Any] = set()

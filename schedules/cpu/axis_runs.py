@@ -15,8 +15,12 @@ from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
 from edgewright.schedules.streams import LANES, load_sizes
+from edgewright.schedules.workload import Conv2dWorkload, Pool2dWorkload
 
-__all__ = ["AxisRun", "axis_runs", "groups_of_task", "row_steps"]
+__all__ = ["AxisRun", "axis_runs", "column_runs", "groups_of_task", "row_runs", "row_steps"]
+
+#: Workloads of a window over an image.
+Window = Conv2dWorkload | Pool2dWorkload
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,34 @@ def axis_runs(
         meets = tuple(tuple(places.get(place, ())) for place in range(first, end))
         found.append(AxisRun(run, meets, first))
     return found
+
+
+def row_runs(window: Window, tile: int) -> list[AxisRun]:
+    """Groups of ``tile`` output rows."""
+    w = window
+    return axis_runs(
+        in_extent=w.in_h,
+        out=w.out_h,
+        tile=tile,
+        kernel=w.kernel_h,
+        stride=w.stride_h,
+        pad=w.pad_top,
+        dilation=w.dilation_h,
+    )
+
+
+def column_runs(window: Window, tile: int) -> list[AxisRun]:
+    """Groups of ``tile`` output columns."""
+    w = window
+    return axis_runs(
+        in_extent=w.in_w,
+        out=w.out_w,
+        tile=tile,
+        kernel=w.kernel_w,
+        stride=w.stride_w,
+        pad=w.pad_left,
+        dilation=w.dilation_w,
+    )
 
 
 def groups_of_task(runs: Sequence[AxisRun], chunk: Any, size: int) -> Iterator[tuple[AxisRun, Any]]:

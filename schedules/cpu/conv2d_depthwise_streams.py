@@ -20,7 +20,13 @@ import numpy as np
 from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cpu.axis_runs import AxisRun, axis_runs, groups_of_task, row_steps
+from edgewright.schedules.cpu.axis_runs import (
+    AxisRun,
+    column_runs,
+    groups_of_task,
+    row_runs,
+    row_steps,
+)
 from edgewright.schedules.cpu.conv2d_depthwise_emit import DepthwiseConfig
 from edgewright.schedules.streams import (
     LANES,
@@ -50,30 +56,12 @@ class DepthwiseStreamEmitter:
     @cached_property
     def rows(self) -> list[AxisRun]:
         """Groups of output rows."""
-        w = self.w
-        return axis_runs(
-            in_extent=w.in_h,
-            out=w.out_h,
-            tile=self.config.tile_oh,
-            kernel=w.kernel_h,
-            stride=w.stride_h,
-            pad=w.pad_top,
-            dilation=w.dilation_h,
-        )
+        return row_runs(self.w, self.config.tile_oh)
 
     @cached_property
     def columns(self) -> list[AxisRun]:
         """Groups of output columns."""
-        w = self.w
-        return axis_runs(
-            in_extent=w.in_w,
-            out=w.out_w,
-            tile=self.config.tile_ow,
-            kernel=w.kernel_w,
-            stride=w.stride_w,
-            pad=w.pad_left,
-            dilation=w.dilation_w,
-        )
+        return column_runs(self.w, self.config.tile_ow)
 
     def instructions(self) -> int:
         """Instructions of one image and channel block, but for those around tiles and tasks."""

@@ -17,7 +17,13 @@ from typing import Any
 from tvm.tirx.script.builder import ir as builder
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cpu.axis_runs import AxisRun, axis_runs, groups_of_task, row_steps
+from edgewright.schedules.cpu.axis_runs import (
+    AxisRun,
+    column_runs,
+    groups_of_task,
+    row_runs,
+    row_steps,
+)
 from edgewright.schedules.streams import (
     LANES,
     StepRegisters,
@@ -66,30 +72,12 @@ class PoolStreamEmitter:
     @cached_property
     def rows(self) -> list[AxisRun]:
         """Output rows that need equal code."""
-        w = self.w
-        return axis_runs(
-            in_extent=w.in_h,
-            out=w.out_h,
-            tile=1,
-            kernel=w.kernel_h,
-            stride=w.stride_h,
-            pad=w.pad_top,
-            dilation=w.dilation_h,
-        )
+        return row_runs(self.w, 1)
 
     @cached_property
     def columns(self) -> list[AxisRun]:
         """Groups of output columns."""
-        w = self.w
-        return axis_runs(
-            in_extent=w.in_w,
-            out=w.out_w,
-            tile=self.tile_ow,
-            kernel=w.kernel_w,
-            stride=w.stride_w,
-            pad=w.pad_left,
-            dilation=w.dilation_w,
-        )
+        return column_runs(self.w, self.tile_ow)
 
     def instructions(self) -> int:
         """Instructions of one image and channel block, but for those around tasks."""
