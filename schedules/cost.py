@@ -7,8 +7,10 @@ which every accumulator waits for. The figures rank configurations; they are no 
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edgewright.spec.target import Isa, Target
@@ -18,8 +20,10 @@ __all__ = [
     "PREFETCH_BYTES",
     "CoreRates",
     "TaskSplit",
+    "chunks_of",
     "core_rates",
     "direct_error",
+    "longest_share",
     "split_tasks",
     "step_cycles",
     "tile_fits",
@@ -31,8 +35,10 @@ TASKS_PER_CORE = 4
 #: How far ahead of their use weights are asked for that come from beyond level 1: what a core takes
 #: in while memory answers. Measured on Zen 5: 8 KiB gains 5 to 7 % of a network, 2 KiB 2 %.
 PREFETCH_BYTES = 8192
+#: A split with twice or half the tasks must make all cores end this much earlier to be taken.
+UNUSUAL = 1.02
 #: Below this many cycles a task costs more to hand out than it saves.
-MIN_TASK_CYCLES = 20_000.0
+MIN_TASK_CYCLES = 10_000.0
 #: Where steps share vectors their inputs are spread into registers of their own, which a tile of
 #: more than this share of the accumulators does not leave; it takes so much longer then.
 #: Measured on Zen 5: tiles of 14 accumulators reach 85 % of peak, of 20 78 %, of 28 60 %.
@@ -142,6 +148,29 @@ def tiles_of(extent: int, tile: int) -> Iterator[tuple[int, int]]:
         yield extent % tile, 1
 
 
+def chunks_of(extent: int, size: int) -> list[int]:
+    """Sizes of the chunks of an axis, in order."""
+    return [min(size, extent - start) for start in range(0, extent, size)]
+
+
+def longest_share(sizes: Sequence[float], threads: int) -> float:
+    """When the last thread ends: each does its own share of the tasks, then what others left.
+
+    It follows the runtime's pool, which hands out shares of neighbouring tasks.
+    """
+    shares = [
+        deque(sizes[len(sizes) * i // threads : len(sizes) * (i + 1) // threads])
+        for i in range(threads)
+    ]
+    clock = [(0.0, thread) for thread in range(threads)]
+    while any(shares):
+        now, thread = heapq.heappop(clock)
+        others = (shares[(thread + i) % threads] for i in range(threads))
+        task = next(share for share in others if share).popleft()
+        heapq.heappush(clock, (now + task, thread))
+    return max(now for now, _ in clock)
+
+
 @dataclass(frozen=True)
 class TaskSplit:
     """How work is cut: ``chunks`` pieces of ``size`` units each, the last one maybe shorter."""
@@ -153,14 +182,23 @@ class TaskSplit:
 def split_tasks(target: Target, *, units: int, outer: int, cycles: float) -> TaskSplit:
     """Cuts ``units`` so that ``outer * chunks`` tasks keep every core busy without being tiny.
 
+    Of the numbers of tasks near ``TASKS_PER_CORE`` a core, it takes the one with which all cores
+    end at the same time: 7 equal tasks keep two cores busy for the time of 8.
+
     Args:
         target: says how many cores there are.
         units: rows or tiles that may be cut apart.
         outer: tasks there are already, for other reasons.
         cycles: the whole kernel's estimated cycles.
     """
-    wanted = math.ceil(TASKS_PER_CORE * target.num_cores / max(1, outer))
-    affordable = max(1, int(cycles / MIN_TASK_CYCLES / max(1, outer)))
-    chunks = max(1, min(units, wanted, affordable))
-    size = math.ceil(units / chunks)
-    return TaskSplit(size=size, chunks=math.ceil(units / size))
+    outer = max(1, outer)
+    affordable = max(1, int(cycles / MIN_TASK_CYCLES / outer))
+    most = max(1, min(units, affordable))
+    wanted = min(most, math.ceil(TASKS_PER_CORE * target.num_cores / outer))
+
+    def score(split: TaskSplit) -> float:
+        turns = math.ceil(outer * split.chunks / target.num_cores)
+        return turns * split.size * UNUSUAL ** abs(math.log2(split.chunks / wanted))
+
+    sizes = sorted({math.ceil(units / chunks) for chunks in range(1, min(most, 2 * wanted) + 1)})
+    return min((TaskSplit(size, math.ceil(units / size)) for size in sizes), key=score)

@@ -35,6 +35,7 @@ __all__ = [
     "Simd",
     "activate",
     "broadcast",
+    "choose",
     "clipped_taps",
     "column_tiles",
     "constant",
@@ -104,6 +105,19 @@ def _vector_indices(indices: Sequence[Any], lanes: int) -> tuple[Any, ...]:
 def declare(name: str, shape: Sequence[int], *, align: int = 0) -> Any:
     """A float32 buffer parameter; ``align`` bytes where given, else 64."""
     return builder.arg(name, builder.buffer(tuple(shape), "float32", align=align))
+
+
+def choose(cases: Sequence[tuple[Any, Callable[[], None]]]) -> None:
+    """Emits ``if … elif … else``; the last case's condition is not looked at."""
+    condition, emit = cases[0]
+    if len(cases) == 1:
+        emit()
+        return
+    with builder.If(condition):
+        with builder.Then():
+            emit()
+        with builder.Else():
+            choose(cases[1:])
 
 
 @contextmanager

@@ -26,7 +26,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edgewright.schedules import microkernel as mk
-from edgewright.schedules.cost import PREFETCH_BYTES, split_tasks, tile_fits
+from edgewright.schedules.cost import (
+    PREFETCH_BYTES,
+    chunks_of,
+    longest_share,
+    split_tasks,
+    tile_fits,
+)
 from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig, Geometry
 from edgewright.schedules.cpu.conv2d_direct_cost import estimate
 from edgewright.schedules.cpu.conv2d_direct_emit import DirectEmitter
@@ -43,6 +49,8 @@ FAMILY = "direct"
 MAX_TILE_OC = 8
 #: Multiply-adds in one turn of the innermost loop, where it reads through streams.
 STREAMED_PRODUCTS = 192
+#: How much longer tasks take that share their rows with others, by a rough guess.
+READ_AGAIN = 1.02
 
 
 @lru_cache(maxsize=4096)
@@ -215,25 +223,50 @@ def _with_tasks(
 ) -> Conv2dDirectConfig:
     """Cuts the work into tasks.
 
-    Where all packed weights fit half of level 2, a task takes few rows and every output channel,
-    so that its rows stay in level 1; else it takes one tile of output channels, whose weights stay.
+    Where all packed weights fit half of level 2, a task takes few rows and many output channels,
+    so that its rows stay in level 1: all of them, or a part for each core where the rows alone
+    would leave a core idle. Else it takes one tile of output channels, whose weights stay.
     """
     w = geometry.workload
     oc_tiles = math.ceil(geometry.group_blocks / config.tile_oc)
-    units = geometry.columns // config.tile_ow if geometry.flat else geometry.rows
-    weight_bytes = geometry.weight_elements * 4
+    units = max(1, geometry.columns // config.tile_ow if geometry.flat else geometry.rows)
+    outer = w.batch * w.groups
     one_chunk = config.chunk_ic == geometry.group_in
-    if one_chunk and weight_bytes <= target.l2_bytes // 2:
-        outer = w.batch * w.groups
-        split = split_tasks(target, units=max(1, units), outer=outer, cycles=cycles)
-        size = min(split.size, _rows_in_level1(geometry, config, target))
-        enough = outer * math.ceil(units / size) >= target.num_cores
-        if enough or oc_tiles == 1:
-            return replace(config, group_oc=oc_tiles, chunk_rows=size)
-    split = split_tasks(
-        target, units=max(1, units), outer=w.batch * w.groups * oc_tiles, cycles=cycles
-    )
+    if one_chunk and geometry.weight_elements * 4 <= target.l2_bytes // 2:
+        most = _rows_in_level1(geometry, config, target)
+        splits = []
+        for parts in sorted({min(oc_tiles, parts) for parts in (1, target.num_cores)}):
+            split = split_tasks(target, units=units, outer=outer * parts, cycles=cycles)
+            splits.append(
+                replace(
+                    config,
+                    group_oc=math.ceil(oc_tiles / parts),
+                    chunk_rows=min(split.size, most),
+                )
+            )
+        best = min(splits, key=lambda split: _longest_share(geometry, split, target.num_cores))
+        tasks = outer * math.ceil(oc_tiles / best.group_oc) * math.ceil(units / best.chunk_rows)
+        if tasks >= target.num_cores or oc_tiles == 1:
+            return best
+    split = split_tasks(target, units=units, outer=outer * oc_tiles, cycles=cycles)
     return replace(config, group_oc=1, chunk_rows=split.size)
+
+
+def _longest_share(geometry: Geometry, config: Conv2dDirectConfig, threads: int) -> float:
+    """Work of the thread that ends last, as its output columns times blocks of channels.
+
+    Tasks of more than one part of the output channels read their rows again, from level 2.
+    """
+    g, c = geometry, config
+    oc_blocks = chunks_of(g.group_blocks, c.group_oc * c.tile_oc)
+    if g.flat:
+        columns = chunks_of(g.columns // c.tile_ow * c.tile_ow, c.chunk_rows * c.tile_ow)
+        columns[-1:] = [sum(columns[-1:]) + g.columns % c.tile_ow]
+    else:
+        columns = [rows * g.columns for rows in chunks_of(g.rows, c.chunk_rows)]
+    sizes = [float(blocks * width) for blocks in oc_blocks for width in columns]
+    again = 1.0 if len(oc_blocks) == 1 else READ_AGAIN
+    return longest_share(sizes * (g.workload.batch * g.workload.groups), threads) * again
 
 
 def _rows_in_level1(geometry: Geometry, config: Conv2dDirectConfig, target: Target) -> int:

@@ -97,29 +97,38 @@ class DirectEmitter:
         self.y = mk.declare("y", out_shape)
 
     def _oc_tiles(self, batch: Any, group: Any, oc_task: Any, rows: Any) -> None:
-        """All output-channel tiles of a task: the full ones in a loop, the tail after them."""
-        tile, blocks = self.config.tile_oc, self.geometry.group_blocks
-        shared = self.geometry.shared_ic
+        """The output-channel tiles of a task: full ones in a loop; the last task has the tail."""
+        tile, size = self.config.tile_oc, self.config.group_oc
+        shared, blocks = self.geometry.shared_ic, self.geometry.group_blocks
         full = (blocks - (shared > 1)) // tile
         tail = blocks - full * tile
+        last = math.ceil(self.oc_tiles / size) - 1
         first_block = group * blocks
-        if self.config.group_oc >= self.oc_tiles:
-            if full:
-                with mk.index_loop(full) as oc:
-                    self._oc_tile(batch, group, first_block + oc * tile, tile, rows)
-            if tail:
-                self._oc_tile(batch, group, first_block + full * tile, tail, rows, shared)
-            return
-        # Tasks of one tile each: _with_tasks knows no other case.
-        block = first_block + oc_task * tile
+
+        def full_tiles() -> None:
+            first = oc_task * size if last else mk.index(0)
+            count: Any = min(size, full)
+            if full % count:
+                count = tirx.min(mk.index(size), full - first)
+            with mk.index_loop(count, first) as oc:
+                self._oc_tile(batch, group, first_block + oc * tile, tile, rows)
+
+        def tail_tile() -> None:
+            self._oc_tile(batch, group, first_block + full * tile, tail, rows, shared)
+
         if not tail:
-            self._oc_tile(batch, group, block, tile, rows)
-            return
-        with builder.If(oc_task < full):
-            with builder.Then():
-                self._oc_tile(batch, group, block, tile, rows)
-            with builder.Else():
-                self._oc_tile(batch, group, block, tail, rows, shared)
+            full_tiles()
+        elif not full:
+            tail_tile()
+        elif last == 0:
+            full_tiles()
+            tail_tile()
+        elif full % size:
+            full_tiles()
+            with builder.If(oc_task == last), builder.Then():
+                tail_tile()
+        else:
+            mk.choose([(oc_task < last, full_tiles), (None, tail_tile)])
 
     def _oc_tile(
         self, batch: Any, group: Any, block: Any, blocks: int, rows: Any, shared: int = 1

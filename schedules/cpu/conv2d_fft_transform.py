@@ -27,7 +27,7 @@ from tvm.tirx.script.builder import ir as builder
 from edgewright.schedules import microkernel as mk
 from edgewright.schedules.cpu.conv2d_fft_config import FftGeometry
 from edgewright.schedules.cpu.conv2d_fft_program import run_transform
-from edgewright.schedules.cpu.conv2d_winograd_program import Constants, choose
+from edgewright.schedules.cpu.conv2d_winograd_program import Constants
 from edgewright.schedules.cpu.fourier_programs import (
     complex_forward,
     complex_inverse,
@@ -177,7 +177,7 @@ class ForwardTransform(_Transform):
             0 <= t * axis.outputs - axis.lead <= axis.in_extent - axis.points
             for t in range(axis.tiles)
         )
-        choose([(inside, clean), (True, masked)] if whole_tiles else [(True, masked)])
+        mk.choose([(inside, clean), (True, masked)] if whole_tiles else [(True, masked)])
 
     def _masked(self, top: Any, load: Callable[[Any], Any], r: int) -> Any:
         """A row of the image, or zeros where there is none."""
@@ -327,7 +327,7 @@ class InverseTransform(_Transform):
         cases = [(tile_row < rows.tiles - 1, partial(emit, rows.outputs))]
         if rows.last_outputs != rows.outputs:
             cases.append((True, partial(emit, rows.last_outputs)))
-        choose(cases)
+        mk.choose(cases)
 
     def _each_column(self, block: Any, corner: tuple[Any, Any], count: Any, outputs: int) -> None:
         """``outputs`` rows of ``count`` columns."""

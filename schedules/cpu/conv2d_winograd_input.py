@@ -25,7 +25,6 @@ from edgewright.schedules.cpu.conv2d_winograd_program import (
     Buffers,
     Constants,
     Place,
-    choose,
     groups_of,
     run_program,
 )
@@ -109,7 +108,7 @@ class InputTransform:
             assert program is not None
             emit = partial(self._image_columns, channel, tile, program, missing)
             cases.append((tile < end, emit))
-        choose(cases)
+        mk.choose(cases)
 
     def _image_columns(
         self, channel: Any, tile: Any, program: LinearProgram, missing: frozenset[int]

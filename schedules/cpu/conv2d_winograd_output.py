@@ -24,7 +24,6 @@ from edgewright.schedules.cpu.conv2d_winograd_program import (
     Buffers,
     Constants,
     Place,
-    choose,
     groups_of,
     run_program,
 )
@@ -85,7 +84,7 @@ class OutputTransform:
             program = transform.edge_output_program
             assert program is not None
             cases.append((None, partial(self._columns, number, row, program, self.classes[:1])))
-        choose(cases)
+        mk.choose(cases)
 
     def _columns(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -13,7 +13,7 @@ from tvm.tirx.script.builder import ir as builder
 from edgewright.schedules import microkernel as mk
 from edgewright.schedules.cpu.winograd_matrices import LinearProgram, Terms
 
-__all__ = ["Buffers", "Constants", "Place", "choose", "groups_of", "run_program"]
+__all__ = ["Buffers", "Constants", "Place", "groups_of", "run_program"]
 
 
 @dataclass(frozen=True)
@@ -136,19 +136,6 @@ def _sum(values: Sequence[Any], terms: Terms, constants: Constants, start: Any) 
             product = value * factor
             total = product if coefficient > 0 else mk.constant(0.0, constants.simd.lanes) - product
     return None if total is None else builder.Bind(total)
-
-
-def choose(cases: Sequence[tuple[Any, Callable[[], None]]]) -> None:
-    """Emits ``if … elif … else``; the last case's condition is not looked at."""
-    condition, emit = cases[0]
-    if len(cases) == 1:
-        emit()
-        return
-    with builder.If(condition):
-        with builder.Then():
-            emit()
-        with builder.Else():
-            choose(cases[1:])
 
 
 def groups_of(extent: int, width: int) -> list[tuple[int, int, int]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from edgewright.schedules import cost
@@ -36,3 +37,19 @@ def test_tasks_are_many_but_not_tiny() -> None:
     for units in range(1, 40):
         split = cost.split_tasks(four, units=units, outer=1, cycles=1e9)
         assert split.size * (split.chunks - 1) < units <= split.size * split.chunks
+
+
+def test_all_cores_end_at_the_same_time() -> None:
+    two = replace(A72, num_cores=2)
+    for units in (7, 14, 28, 49, 56):
+        split = cost.split_tasks(two, units=units, outer=1, cycles=1e9)
+        sizes = cost.chunks_of(units, split.size)
+        assert sum(sizes) == units
+        assert cost.longest_share(sizes, 2) <= math.ceil(units / 2)
+
+
+def test_a_thread_does_its_share_and_then_what_others_left() -> None:
+    assert cost.longest_share([3.0], 2) == 3.0
+    assert cost.longest_share([1.0] * 7, 2) == 4.0
+    assert cost.longest_share([5.0, 1.0, 1.0, 1.0], 2) == 5.0  # its neighbour takes the second
+    assert cost.longest_share([1.0, 1.0, 1.0, 5.0], 2) == 6.0  # taken last, though it is longest

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from edgewright.schedules.cpu import conv2d_depthwise, conv2d_direct
-from edgewright.schedules.cpu.conv2d_direct_config import Geometry
+from edgewright.schedules.cpu.conv2d_direct_config import Conv2dDirectConfig, Geometry
 from edgewright.schedules.kernel import Declined, Kernel, Limits
 from edgewright.schedules.workload import Activation, Conv2dWorkload, Epilogue
 from edgewright.spec.target import CORES, Target
@@ -152,6 +152,17 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_direct_convolution_at_the_edges_of_its_schedule(shape: str, target: Target) -> None:
     check(direct(SHAPES[shape], target), SHAPES[shape], target)
+
+
+@each_target
+@pytest.mark.parametrize("group_oc", [1, 2, 3, 4])
+@pytest.mark.parametrize("blocks", [4, 5, 7])
+def test_every_cut_of_the_output_channels(blocks: int, group_oc: int, target: Target) -> None:
+    lanes = target.isa.vec_lanes
+    w = Conv2dWorkload(1, 8, 5, 6, blocks * lanes - 1, 1, 1, epilogue=Epilogue(bias=True))
+    geometry = conv2d_direct.geometry_of(w, target, nchw=False)
+    config = Conv2dDirectConfig(2, 4, group_oc=group_oc, chunk_ic=geometry.group_in, chunk_rows=2)
+    check(conv2d_direct.build_kernel(w, config, target, False, "cut", 1.0), w, target)
 
 
 @pytest.mark.parametrize("core", ["cortex-a72", "cortex-a53", "cortex-a7", "arm1176"])
