@@ -35,10 +35,10 @@ _GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9
 
 
 def export(name: str, path: str | os.PathLike[str], seed: int = 0, batch: int = 1) -> None:
-    """Write a reference network with seeded weights as one ONNX file.
+    """Write a reference network or layer with seeded weights as one ONNX file.
 
-    The input is ``input``, float32 of the registry's shape with ``batch`` in front; the output is
-    ``logits``, float32[batch, classes]. An existing file is replaced, and only by a whole one.
+    Inputs and outputs are the registry's, of images ``input`` and ``logits``, with ``batch`` in
+    front of the inputs' shapes. An existing file is replaced, and only by a whole one.
 
     Args:
         name: a name of :func:`edgewright.models.registry.list_models`.
@@ -64,8 +64,12 @@ def export(name: str, path: str | os.PathLike[str], seed: int = 0, batch: int = 
     # Opening the file first finds an unusable path before the minutes, not after.
     with _replacing(Path(path)) as stream:
         network = build(name, seed)
-        example = torch.zeros((batch, *entry.input_shape[1:]))
-        _write(*_trace(network, example, ("input",), ("logits",), name), stream)
+        examples = tuple(
+            torch.full((batch, *value.shape[1:]), value.low, dtype=getattr(torch, value.dtype))
+            for value in entry.inputs
+        )
+        names = tuple(value.name for value in entry.inputs)
+        _write(*_trace(network, examples, names, entry.outputs, name), stream)
 
 
 def export_module(

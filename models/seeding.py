@@ -12,7 +12,10 @@ nothing, and activations that vanish or grow with depth hide errors or invent th
    * a batch norm takes the mean and variance of its input as running statistics, each perturbed by
      noise, as if the training set had differed; its scale is 0.5 to 1.5, one in eight negative;
    * a convolution or linear layer with a bias is scaled to an output variance of 1 (Mishkin and
-     Matas, 2015, arXiv:1511.06422) and its bias takes away the mean, plus noise.
+     Matas, 2015, arXiv:1511.06422) and its bias takes away the mean, plus noise;
+
+3. of any other layer, matrices have the variance ``1 / fan_in``, vectors called ``bias…`` are small
+   noise around 0, and other vectors small noise around 1.
 
 Numbers come from NumPy's PCG64, which is the same everywhere, and float64 keeps what depends on the
 machine (the order of a sum) far below the last bit of the float32 that is stored.
@@ -32,7 +35,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["calibration_inputs", "seed_weights", "unfilled_weights"]
+from edgewright.models.entry import ModelInput
+
+__all__ = ["calibration_input", "seed_weights", "unfilled_weights"]
 
 #: Inputs of the calibration: few, because it is most of the time that building a network takes.
 CALIBRATION_BATCH = 2
@@ -45,36 +50,34 @@ MEAN_SHIFT = 0.5
 SHIFT_NOISE = 0.2
 #: Standard deviation of the logarithm of a running variance's noise.
 LOG_VARIANCE_NOISE = 0.3
+#: Standard deviation of vectors of layers that are not calibrated.
+PLAIN_NOISE = 0.1
 #: Share of batch-norm scales that are negative.
 NEGATIVE_SCALES = 1 / 8
 
 #: Weights of a linear layer that are float64 at a time.
 WIDE_ELEMS = 2**20
 
-_Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_Weighted = (*_Convolution, nn.Linear)
+_Weighted = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _Normed = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def seed_weights(network: nn.Module, input_shape: Sequence[int], seed: int) -> None:
+def seed_weights(network: nn.Module, inputs: Sequence[ModelInput], seed: int) -> None:
     """Fill every parameter and running statistic of ``network``, in place, and set eval mode.
 
     Args:
-        network: convolutions, linear layers, batch norms, and layers without parameters.
-        input_shape: shape of its input, ``(N, C, H, W)``; N is not used.
+        network: any layers.
+        inputs: what it takes, in order.
         seed: what the numbers follow from; not negative.
-
-    Raises:
-        TypeError: a layer has parameters but is none of the above.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     network.eval()
-    for name, layer in network.named_modules():
-        _draw_weights(name, layer, rng)
-    example = calibration_inputs(input_shape, rng)
+    for layer in network.modules():
+        _draw_weights(layer, rng)
+    examples = [calibration_input(value, rng) for value in inputs]
     with torch.no_grad(), _in_float64(network):
         hooks = list(_calibration_hooks(network, rng))
-        network(example)
+        network(*examples)
         for hook in hooks:
             hook.remove()
 
@@ -99,16 +102,23 @@ class unfilled_weights(TorchFunctionMode):
         return func(*args, **given)
 
 
-def calibration_inputs(input_shape: Sequence[int], rng: np.random.Generator) -> Tensor:
-    """Images of mean 0 and variance 1, from white noise alone to a pattern of coarse cells alone.
+def calibration_input(value: ModelInput, rng: np.random.Generator) -> Tensor:
+    """An input of ``CALIBRATION_BATCH`` elements; floats have mean 0 and variance 1.
 
-    White noise looks the same everywhere once pooled, photographs do not: the networks get both.
+    Images (rank 4) go from white noise alone to a pattern of coarse cells alone: white noise looks
+    the same everywhere once pooled, photographs do not, and the networks get both. Other floats are
+    noise, integers any that the input may hold.
 
     Returns:
-        float64[CALIBRATION_BATCH, C, H, W]
+        float64 or the integers' own type, of the input's shape but for axis 0.
     """
-    _, channels, height, width = input_shape
-    fine = rng.standard_normal((CALIBRATION_BATCH, channels, height, width))
+    shape = (CALIBRATION_BATCH, *value.shape[1:])
+    if not value.dtype.startswith("float"):
+        return torch.from_numpy(rng.integers(value.low, value.below, shape, dtype=value.dtype))
+    fine = rng.standard_normal(shape)
+    if len(shape) != 4:
+        return torch.from_numpy(fine)
+    _, channels, height, width = shape
     coarse = rng.standard_normal((CALIBRATION_BATCH, channels, COARSE_CELLS, COARSE_CELLS))
     rows = np.arange(height) * COARSE_CELLS // height
     columns = np.arange(width) * COARSE_CELLS // width
@@ -117,19 +127,31 @@ def calibration_inputs(input_shape: Sequence[int], rng: np.random.Generator) -> 
     return torch.from_numpy(mixed)
 
 
-def _draw_weights(name: str, layer: nn.Module, rng: np.random.Generator) -> None:
+def _draw_weights(layer: nn.Module, rng: np.random.Generator) -> None:
+    if isinstance(layer, _Normed):
+        return
+    own = dict(layer.named_parameters(recurse=False))
     if isinstance(layer, _Weighted):
-        weight = layer.weight
-        fan_in = weight.numel() // weight.shape[0]
-        # Uniform on [-a, a) has the variance a**2 / 3.
-        drawn = rng.random(tuple(weight.shape), dtype=np.float32)
-        drawn -= np.float32(0.5)
-        drawn *= np.float32(2.0 * math.sqrt(6.0 / fan_in))
-        weight.data = torch.from_numpy(drawn)
+        layer.weight.data = _uniform(layer.weight.shape, 2.0, rng)
         if layer.bias is not None:
             layer.bias.data.zero_()
-    elif not isinstance(layer, _Normed) and next(layer.parameters(recurse=False), None) is not None:
-        raise TypeError(f"no rule seeds the weights of '{name}', a {type(layer).__name__}")
+        return
+    for name, parameter in own.items():
+        if parameter.ndim > 1:
+            parameter.data = _uniform(parameter.shape, 1.0, rng)
+        else:
+            middle = 0.0 if "bias" in name else 1.0
+            drawn = middle + PLAIN_NOISE * rng.standard_normal(parameter.shape)
+            parameter.data = torch.from_numpy(drawn.astype(np.float32))
+
+
+def _uniform(shape: Sequence[int], gain: float, rng: np.random.Generator) -> Tensor:
+    """float32 of variance ``gain / fan_in``; fan-in: all elements of one of axis 0."""
+    # Uniform on [-a, a) has the variance a**2 / 3.
+    drawn = rng.random(tuple(shape), dtype=np.float32)
+    drawn -= np.float32(0.5)
+    drawn *= np.float32(2.0 * math.sqrt(3.0 * gain / math.prod(shape[1:])))
+    return torch.from_numpy(drawn)
 
 
 def _calibration_hooks(network: nn.Module, rng: np.random.Generator) -> Iterator[Any]:
@@ -151,18 +173,25 @@ def _in_float64(network: nn.Module) -> Iterator[None]:
     Most weights of VGG-16 are in those: to widen and narrow them takes longer than to run it.
     """
     dense = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
-    others = [layer for layer in network.modules() if isinstance(layer, (*_Convolution, *_Normed))]
+    others = [layer for layer in network.modules() if not isinstance(layer, nn.Linear)]
     for layer in dense:
         layer.forward = functools.partial(_wide_linear, layer)  # type: ignore[method-assign]
-    for other in others:
-        other.double()
+    _convert(others, torch.float64)
     try:
         yield
     finally:
         for layer in dense:
             del layer.forward
-        for other in others:
-            other.float()
+        _convert(others, torch.float32)
+
+
+def _convert(layers: Sequence[nn.Module], dtype: torch.dtype) -> None:
+    """Gives the layers' own floating-point parameters and statistics another type."""
+    for layer in layers:
+        own = (*layer.parameters(recurse=False), *layer.buffers(recurse=False))
+        for tensor in own:
+            if tensor.is_floating_point():
+                tensor.data = tensor.data.to(dtype)
 
 
 def _wide_linear(layer: nn.Linear, x: Tensor) -> Tensor:

@@ -198,7 +198,7 @@ def split_tasks(target: Target, *, units: int, outer: int, cycles: float) -> Tas
 
     def score(split: TaskSplit) -> float:
         turns = math.ceil(outer * split.chunks / target.num_cores)
-        return turns * split.size * UNUSUAL ** abs(math.log2(split.chunks / wanted))
+        return turns * split.size * math.pow(UNUSUAL, abs(math.log2(split.chunks / wanted)))
 
     sizes = sorted({math.ceil(units / chunks) for chunks in range(1, min(most, 2 * wanted) + 1)})
     return min((TaskSplit(size, math.ceil(units / size)) for size in sizes), key=score)

@@ -1,4 +1,4 @@
-"""``edgewright models``: the reference networks."""
+"""``edgewright models``: the reference networks and documented layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the group to the program."""
-    group = typer.Typer(no_args_is_help=True, help="List and export reference networks.")
+    group = typer.Typer(no_args_is_help=True, help="List and export reference networks and layers.")
     group.command("list")(list_networks)
     group.command("export")(export_network)
     app.add_typer(group, name="models")
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 @verb
 def list_networks(as_json: Json = False, debug: Debug = False) -> None:
-    """List the reference networks."""
+    """List the reference networks and the documented layers."""
     from edgewright.models.registry import list_models
     from edgewright.report.tables import plain_table
 
@@ -32,18 +32,25 @@ def list_networks(as_json: Json = False, debug: Debug = False) -> None:
         emit([dataclasses.asdict(entry) for entry in entries])
         return
     table = plain_table(
-        "Reference networks",
+        "Reference networks and layers",
         "name",
+        "kind",
         "input",
         "parameters",
         "MMACs",
         "what",
-        right=frozenset({2, 3}),
+        right=frozenset({3, 4}),
     )
     for entry in entries:
-        shape = "x".join(map(str, entry.input_shape))
         macs = f"{entry.macs / 1e6:.1f}"
-        table.add_row(entry.name, shape, f"{entry.parameters:,}", macs, entry.summary)
+        table.add_row(
+            entry.name,
+            entry.kind,
+            entry.shape_text,
+            f"{entry.parameters:,}",
+            macs,
+            entry.summary,
+        )
     results().print(table)
 
 
@@ -56,7 +63,7 @@ def export_network(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write a reference network with seeded weights as an ONNX file."""
+    """Write a reference network or layer with seeded weights as an ONNX file."""
     from edgewright.models.export import export
 
     export(name, output, seed=seed, batch=batch)

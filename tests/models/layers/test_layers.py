@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgewright.models.entry import image
 from edgewright.models.layers import (
     BasicBlock,
     Bottleneck,
@@ -27,7 +28,7 @@ SHAPE = (2, 8, 14, 15)
 
 def ready(block: nn.Module) -> tuple[nn.Module, dict[str, Tensor], Tensor]:
     """The block with seeded weights, its state, and an input."""
-    seed_weights(block, SHAPE, 1)
+    seed_weights(block, image(*SHAPE[1:]), 1)
     return block, block.state_dict(), torch.randn(SHAPE, generator=torch.manual_seed(2))
 
 
