@@ -78,7 +78,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for engine in parsed.engines:
         if engine not in ENGINES:
             parser.error(f"unknown engine '{engine}'; there are {', '.join(ENGINES)}")
-    known = [entry.name for entry in list_models()]
+    known = [entry.name for entry in list_models("network")]
     threads = _listed(parsed.threads)
     if not threads or not all(count.isdigit() and int(count) for count in threads):
         parser.error(f"--threads is '{parsed.threads}'; it lists numbers of at least 1: 1,2")

@@ -8,22 +8,29 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from edgewright.compiler.onnx_passes.graph_edits import (
-    attribute_int,
-    attribute_string,
-    static_shape,
+from edgewright.compiler.arithmetic import (
+    SeparableConvolution,
+    dtype_name,
+    groups_of,
+    moved_bytes,
+    multiply_accumulates,
+    separable_convolutions,
+    value_bytes,
 )
+from edgewright.compiler.onnx_passes.fold_constants import FoldConstants
+from edgewright.compiler.onnx_passes.graph_edits import static_shape
 from edgewright.compiler.onnx_passes.guard import Refusal, find_refusals
 from edgewright.compiler.onnx_passes.infer_shapes import InferShapes
+from edgewright.compiler.onnx_passes.lift_constants import LiftConstants
 from edgewright.compiler.onnx_passes.name_nodes import NameNodes
 from edgewright.compiler.onnx_passes.pipeline import rewrite
+from edgewright.compiler.onnx_passes.repeat import Repeat
 from edgewright.spec.errors import UnsupportedModelError
-from edgewright.spec.tensor import ITEM_BYTES, TensorSpec
+from edgewright.spec.tensor import TensorSpec
 
 __all__ = ["ModelAnalysis", "NodeAnalysis", "analyse", "unsupported"]
-
-_SPELLED = {"float": "float32", "double": "float64"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,13 @@ class NodeAnalysis:
         macs: multiply-accumulates; see :func:`analyse`.
         parameters: elements of the weights that the node reads.
         activation_bytes: bytes of the outputs.
+        moved_bytes: bytes of inputs, weights and outputs, each tensor once.
+        intensity: arithmetic intensity, floating-point operations for each byte:
+            ``2 macs / moved_bytes``.
+        groups: groups of a convolution, 1 of any other node; a convolution of as many groups as
+            input channels is depthwise.
+        standard_macs: multiply-accumulates of the same convolution with one group.
+        reduction: ``standard_macs / macs``, what the groups save; 1 where there are none.
     """
 
     name: str
@@ -47,6 +61,11 @@ class NodeAnalysis:
     macs: int
     parameters: int
     activation_bytes: int
+    moved_bytes: int
+    intensity: float
+    groups: int
+    standard_macs: int
+    reduction: float
 
 
 @dataclass(frozen=True)
@@ -61,9 +80,10 @@ class ModelAnalysis:
         operators: how often each operator occurs, the most frequent first.
         macs: multiply-accumulates of one inference.
         parameters: elements of all weights, each counted once.
-        parameter_bytes: bytes of all weights.
+        parameter_bytes: bytes of all weights, as they are once constants are folded.
         activation_bytes: bytes of all values between nodes; a plan reuses memory and needs less.
         largest_activation_bytes: bytes of the largest of them.
+        separable: depthwise convolutions with the 1x1 convolutions that follow them.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -76,6 +96,7 @@ class ModelAnalysis:
     parameter_bytes: int
     activation_bytes: int
     largest_activation_bytes: int
+    separable: tuple[SeparableConvolution, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The analysis in JSON's types."""
@@ -85,28 +106,27 @@ class ModelAnalysis:
 def analyse(model: ir.Model) -> ModelAnalysis:
     """Count what one inference of the model does.
 
-    Multiply-accumulates (MACs) are counted for matrix products only; everything else counts 0:
-
-    - ``Conv``: output elements x input channels / groups x kernel elements;
-    - ``ConvTranspose``: input elements x output channels / groups x kernel elements;
-    - ``Gemm`` and ``MatMul``: output elements x the extent that is summed over;
-    - ``Einsum``: product of the extents of all its letters, where the equation has no ellipsis.
+    Multiply-accumulates (MACs) are those of convolutions, matrix products, recurrent layers and
+    attention, as :mod:`edgewright.compiler.arithmetic` counts them; everything else counts 0, and
+    so does what is inside of ``If``, ``Loop`` and ``Scan``.
 
     Args:
         model: as ``load_model`` or ``prepare`` returns it; left as it is.
 
     Returns:
-        The analysis. Nodes whose shapes are not known count 0.
+        The analysis of what is left to compute once constants are folded. Nodes whose shapes are
+        not known count 0.
 
     Raises:
         ModelError: the shapes of the model contradict each other.
     """
     copy = model.clone()
-    for item in (NameNodes(), InferShapes()):
+    # Shapes may be computed from shapes: exporters write padding like that.
+    known = Repeat([RemoveUnusedNodesPass(), InferShapes(), FoldConstants()])
+    for item in (NameNodes(), LiftConstants(), known):
         item(copy)
     nodes = tuple(_analyse_node(node) for node in copy.graph)
     weights = [value.const_value for value in copy.graph.initializers.values()]
-    weights.extend(_constants(copy.graph))
     sizes = [node.activation_bytes for node in nodes]
     return ModelAnalysis(
         inputs=_specs(copy.graph.inputs),
@@ -119,6 +139,7 @@ def analyse(model: ir.Model) -> ModelAnalysis:
         parameter_bytes=sum(tensor.nbytes for tensor in weights if tensor is not None),
         activation_bytes=sum(sizes),
         largest_activation_bytes=max(sizes, default=0),
+        separable=tuple(separable_convolutions(list(copy.graph))),
     )
 
 
@@ -137,73 +158,30 @@ def unsupported(model: ir.Model) -> list[Refusal]:
         return [Refusal("", "model", error.what)]
 
 
-def _constants(graph: ir.Graph) -> list[ir.TensorProtocol]:
-    """Tensors that are stored in ``Constant`` nodes."""
-    return [
-        node.attributes["value"].as_tensor()
-        for node in graph
-        if node.op_type == "Constant" and "value" in node.attributes
-    ]
-
-
-def _dtype(value: ir.Value) -> str:
-    name = value.dtype.name.lower() if value.dtype is not None else ""
-    return _SPELLED.get(name, name)
-
-
 def _specs(values: Any) -> tuple[TensorSpec, ...]:
     specs = []
     for value in values:
         shape = static_shape(value)
         if shape is not None:
-            specs.append(TensorSpec(value.name or "", shape, _dtype(value)))
+            specs.append(TensorSpec(value.name or "", shape, dtype_name(value)))
     return tuple(specs)
-
-
-def _value_bytes(value: ir.Value) -> int:
-    shape = static_shape(value)
-    return 0 if shape is None else math.prod(shape) * ITEM_BYTES.get(_dtype(value), 0)
 
 
 def _analyse_node(node: ir.Node) -> NodeAnalysis:
     given = [value for value in node.inputs if value is not None]
     weights = {value for value in given if value.is_initializer()}
+    macs, moved, groups = multiply_accumulates(node), moved_bytes(node), groups_of(node)
     return NodeAnalysis(
         name=node.name or "",
         op=f"{node.domain}.{node.op_type}" if node.domain else node.op_type,
         inputs=tuple(static_shape(value) for value in given if value not in weights),
         outputs=tuple(static_shape(value) for value in node.outputs),
-        macs=_macs(node),
+        macs=macs,
         parameters=sum(math.prod(static_shape(value) or (0,)) for value in weights),
-        activation_bytes=sum(_value_bytes(value) for value in node.outputs),
+        activation_bytes=sum(value_bytes(value) for value in node.outputs),
+        moved_bytes=moved,
+        intensity=2 * macs / moved if moved else 0.0,
+        groups=groups,
+        standard_macs=macs * groups,
+        reduction=float(groups),
     )
-
-
-def _macs(node: ir.Node) -> int:
-    """Multiply-accumulates of one node; the formulas are those of :func:`analyse`."""
-    shapes = [static_shape(value) for value in node.inputs if value is not None]
-    result = static_shape(node.outputs[0]) if node.outputs else None
-    if node.domain != "" or result is None or any(shape is None for shape in shapes):
-        return 0
-    known = [shape for shape in shapes if shape is not None]
-    if node.op_type == "Conv":
-        return math.prod(result) * math.prod(known[1][1:])
-    if node.op_type == "ConvTranspose":
-        return math.prod(known[0]) * math.prod(known[1][1:])
-    if node.op_type == "MatMul":
-        return math.prod(result) * known[0][-1]
-    if node.op_type == "Gemm":
-        return math.prod(result) * known[0][0 if attribute_int(node, "transA", 0) else 1]
-    if node.op_type == "Einsum":
-        return _einsum_macs(attribute_string(node, "equation", ""), known)
-    return 0
-
-
-def _einsum_macs(equation: str, shapes: list[tuple[int, ...]]) -> int:
-    terms = equation.replace(" ", "").split("->")[0].split(",")
-    if "..." in equation or len(terms) != len(shapes):
-        return 0
-    extents: dict[str, int] = {}
-    for term, shape in zip(terms, shapes, strict=True):
-        extents.update(zip(term, shape, strict=True))
-    return math.prod(extents.values())

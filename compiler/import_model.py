@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from tvm import relax
+from tvm import relax, te, tirx
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
+from edgewright.compiler.import_top_k import import_top_k
 from edgewright.compiler.read_relax import constant_array, is_constant
 from edgewright.schedules.workload import Activation
 from edgewright.spec.errors import UnsupportedModelError
@@ -240,7 +241,8 @@ def _gather(importer: _Importer, inputs: Any, constants: list[Any], attrs: Any) 
         if array.size and not (-extent <= array.min() and array.max() < extent):
             raise ValueError(f"an index is out of range: the axis {axis} has {extent} elements")
         wrapped = relax.const(np.where(array < 0, array + extent, array), str(array.dtype))
-        return relax.op.take(data, wrapped, axis)
+        # TVM prints a warning for each take of its fast mode; for one index the other is as fast.
+        return relax.op.take(data, wrapped, axis, mode="clip" if array.size == 1 else "fast")
     dtype = str(indices.ty.dtype)
     wrapped = relax.op.where(
         relax.op.less(indices, relax.const(0, dtype)),
@@ -250,6 +252,49 @@ def _gather(importer: _Importer, inputs: Any, constants: list[Any], attrs: Any) 
     return relax.op.take(data, importer.bb.emit(wrapped), axis, mode="clip")
 
 
+def _top_k(importer: _Importer, inputs: Any, constants: list[Any], attrs: Any) -> Any:
+    """Sorted in the program itself; TVM would call its runtime. ``sorted=0`` allows any order."""
+    if constants[1] is None:
+        return None
+    return import_top_k(
+        importer,
+        inputs[0],
+        int(constants[1].reshape(())),
+        int(attrs.get("axis", -1)),
+        largest=bool(attrs.get("largest", 1)),
+        node=attrs["tvm_custom"]["name"],
+    )
+
+
+def _cum_prod(importer: _Importer, inputs: Any, constants: list[Any], attrs: Any) -> Any:
+    """TVM's importer knows sums only, Relax products too."""
+    data, node = inputs[0], attrs["tvm_custom"]["name"]
+    if constants[1] is None:
+        return None
+    axis = int(constants[1].reshape(())) % len(data.ty.shape)
+    if attrs.get("reverse", 0):
+        data = importer.emit(relax.op.flip(data, axis), node)
+    exclusive = bool(attrs.get("exclusive", 0))
+    products = relax.op.cumprod(data, axis, str(data.ty.dtype), exclusive)
+    if attrs.get("reverse", 0):
+        return relax.op.flip(importer.emit(products, node), axis)
+    return products
+
+
+def _bit_cast(importer: _Importer, inputs: Any, constants: list[Any], attrs: Any) -> Any:
+    """The same bits as another type of their size."""
+    (data,) = inputs
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(attrs["to"]))
+    source = np.dtype(str(data.ty.dtype))
+    if dtype.itemsize != source.itemsize or "b" in (dtype.kind, source.kind):
+        raise ValueError(f"{data.ty.dtype} and {dtype} have no bits in common")
+
+    def reinterpreted(x: Any) -> Any:
+        return te.compute(x.shape, lambda *at: tirx.reinterpret(str(dtype), x(*at)), name="bits")
+
+    return importer.bb.call_te(reinterpreted, data, primfunc_name_hint="bit_cast")
+
+
 _Converter = Callable[[_Importer, Any, list[Any], Any], Any]
 
 #: Our converters. Each answers None for what it does not take; TVM's importer is asked then.
@@ -257,6 +302,9 @@ _CONVERTERS: dict[str, _Converter] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
+    "BitCast": _bit_cast,
     "Clip": _clip,
+    "CumProd": _cum_prod,
+    "TopK": _top_k,
     "Gather": _gather,
 }

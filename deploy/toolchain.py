@@ -28,6 +28,7 @@ __all__ = [
     "RuntimeSources",
     "Toolchain",
     "arm_version",
+    "compile_runtime",
     "copy_runtime",
     "needed_glibc",
     "open_toolchain",
@@ -362,3 +363,11 @@ def run_tool(command: Sequence[str], folder: Path, doing: str) -> str:
         said = " | ".join(lines[:_MESSAGE_LINES]) or "nothing"
         raise ToolError(f"{doing} failed: {program} exited with {done.returncode} and said: {said}")
     return done.stdout
+
+
+def compile_runtime(toolchain: Toolchain, folder: Path) -> list[str]:
+    """Compile the C runtime in a new folder, once for all libraries; its objects' paths."""
+    folder.mkdir()
+    sources = copy_runtime(folder)
+    made = toolchain.compile(folder, [*sources.library, *toolchain.extra_sources])
+    return [str(folder.resolve() / name) for name in made]

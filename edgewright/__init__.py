@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgewright.api import Bundle, compile, inspect, load, tune  # noqa: A004  # the command line's verb
+    from edgewright.compiler.verify.classification import Classification
     from edgewright.compiler.verify.verification import Verification
     from edgewright.deploy.benchmark import Benchmark
     from edgewright.deploy.tuning.tune import Tuning
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from edgewright.spec.errors import (
         BoardError,
         BundleError,
+        DatasetError,
         EdgewrightError,
         EnvironmentFailure,
         ModelError,
@@ -43,6 +45,8 @@ __all__ = [
     "BoardError",
     "Bundle",
     "BundleError",
+    "Classification",
+    "DatasetError",
     "EdgewrightError",
     "EnvironmentFailure",
     "Inspection",
@@ -72,6 +76,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Benchmark": "edgewright.deploy.benchmark",
     "Bundle": "edgewright.api",
+    "Classification": "edgewright.compiler.verify.classification",
     "Records": "edgewright.schedules.records",
     "Target": "edgewright.spec.target",
     "TensorSpec": "edgewright.spec.tensor",

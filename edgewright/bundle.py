@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from edgewright.compiler.verify.classification import Classification
 from edgewright.compiler.verify.compare import Tolerance
 from edgewright.compiler.verify.golden import Golden
 from edgewright.compiler.verify.reference import OnnxRuntimeRunner, index_limits, seeded_inputs
@@ -20,6 +21,8 @@ from edgewright.deploy.counting.cost import Cost, count_bundle
 from edgewright.deploy.manifest import Manifest
 from edgewright.deploy.output_folder import staged_folder
 from edgewright.deploy.runner import open_runner
+from edgewright.labelled_samples import classify_samples
+from edgewright.models.datasets.preprocessing import Preprocessing
 from edgewright.spec.errors import UsageError
 from edgewright.spec.progress import Progress, silent
 
@@ -137,6 +140,58 @@ class Bundle:
                 cases.append(compare_case(name, reference, actual, expected, tolerance))
             say("verify", 1.0)
             return Verification(runner.name, tolerance, tuple(cases))
+
+    def classify(
+        self,
+        model: str | os.PathLike[str],
+        samples: str | os.PathLike[str],
+        *,
+        image_format: str = "",
+        limit: int | None = None,
+        mean: Sequence[float] = (0.0,),
+        deviation: Sequence[float] = (1.0,),
+        on: str = "host",
+        atol: float | None = None,
+        rtol: float | None = None,
+        threads: int = 1,
+        progress: Progress | None = None,
+    ) -> Classification:
+        """Run the bundle and onnxruntime on labelled images, and compare accuracy and numbers.
+
+        A pixel becomes ``(pixel / 255 - mean) / deviation``; give what the model was trained with.
+
+        Args:
+            model: the ONNX file that the bundle was compiled from.
+            samples: a file or folder in a data set's own format.
+            image_format: ``mnist``, ``cifar10``, ``svhn`` or ``images``; empty to find out.
+            limit: at most that many samples, evenly spread; None for all.
+            mean: one number, or one for each channel, for pixels from 0 to 1.
+            deviation: likewise.
+            on: ``host`` or ``qemu``.
+            atol: absolute tolerance of ``numpy.allclose``; see :meth:`verify`.
+            rtol: relative tolerance of ``numpy.allclose``.
+            threads: threads that share the work.
+            progress: told ``samples`` and the fraction that is done.
+
+        Raises:
+            UsageError: the model is not the bundle's, or an argument is out of range.
+            UnsupportedModelError: the model takes no images, or gives no scores of classes.
+            DatasetError: the samples cannot be read, are damaged, or do not fit the model.
+            EnvironmentFailure: QEMU, the library or a package that reads the samples failed.
+        """
+        self._check_model(Path(model))
+        return classify_samples(
+            self._folder,
+            Path(model),
+            Path(samples),
+            image_format=image_format,
+            limit=limit,
+            preprocessing=Preprocessing(tuple(mean), tuple(deviation)),
+            on=on,
+            threads=threads,
+            tolerance=Tolerance(atol=atol, rtol=rtol),
+            progress=progress or silent,
+        )
 
     def _reference_case(
         self, model: Path, inputs: Mapping[str, Array] | None, seed: int

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from edgewright.models.entry import Entry, ModelInput, image
+from edgewright.models.convolution_layers import CONVOLUTIONS
+from edgewright.models.entry import Entry
+from edgewright.models.normalization_layers import NORMALIZATIONS
+from edgewright.models.pooling_layers import POOLINGS
+from edgewright.models.sequence_layers import SEQUENCES
 
 __all__ = ["LAYERS"]
 
-
-def _layer(
-    name: str,
-    *,
-    summary: str,
-    paper: str,
-    inputs: tuple[ModelInput, ...],
-    parameters: int,
-    macs: int,
-    module: str = "",
-    outputs: tuple[str, ...] = ("output",),
-) -> Entry:
-    """A layer of the file ``layers/{module or name}.py``; its function ``{name}()`` makes one."""
-    builder = f"edgewright.models.layers.{module or name}:{name}"
-    return Entry(name, "layer", summary, paper, inputs, outputs, parameters, macs, builder)
-
-
-LAYERS: tuple[Entry, ...] = (
-    _layer(
-        "standard_convolution",
-        summary="3x3 convolution over all channels",
-        paper="Dumoulin and Visin, 2016, arXiv:1603.07285",
-        inputs=image(12, 17, 19),
-        parameters=2_180,
-        macs=697_680,
-    ),
-)
+LAYERS: tuple[Entry, ...] = (*CONVOLUTIONS, *POOLINGS, *NORMALIZATIONS, *SEQUENCES)

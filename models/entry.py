@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edgewright.spec.tensor import TensorSpec
 
-__all__ = ["Entry", "ModelInput", "image"]
+__all__ = ["Entry", "ModelInput", "image", "layer_entry"]
 
 
 @dataclass(frozen=True)
@@ -57,3 +57,19 @@ class Entry:
     def shape_text(self) -> str:
         """Shapes of the inputs, as in ``1x3x224x224``."""
         return ", ".join("x".join(map(str, value.shape)) for value in self.inputs)
+
+
+def layer_entry(
+    name: str,
+    *,
+    summary: str,
+    paper: str,
+    inputs: tuple[ModelInput, ...],
+    parameters: int,
+    macs: int,
+    module: str = "",
+    outputs: tuple[str, ...] = ("output",),
+) -> Entry:
+    """A layer of the file ``layers/{module or name}.py``; its function ``{name}()`` makes one."""
+    builder = f"edgewright.models.layers.{module or name}:{name}"
+    return Entry(name, "layer", summary, paper, inputs, outputs, parameters, macs, builder)

@@ -122,8 +122,14 @@ def _trace(
     _check_size(state)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # Of the exporter's own age only: a warning that the network is traced wrongly is shown.
+        # A warning that the network is traced wrongly is shown, but not those of the exporter's own
+        # age, of what it does not fold, of instance norms, which take an input's statistics in
+        # inference too, and that PyTorch's layers check extents, which are fixed here.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message="Constant folding")
+        warnings.filterwarnings("ignore", message=".*operator 'instance_norm' is set to train=True")
+        checked = "Converting a tensor to a Python boolean"
+        warnings.filterwarnings("ignore", message=checked, module=r"torch\.nn\.")
         torch.onnx.export(
             module,
             inputs,

@@ -11,8 +11,10 @@ nothing, and activations that vanish or grow with depth hide errors or invent th
 
    * a batch norm takes the mean and variance of its input as running statistics, each perturbed by
      noise, as if the training set had differed; its scale is 0.5 to 1.5, one in eight negative;
-   * a convolution or linear layer with a bias is scaled to an output variance of 1 (Mishkin and
-     Matas, 2015, arXiv:1511.06422) and its bias takes away the mean, plus noise;
+   * a convolution (a transposed one too) or linear layer with a bias is scaled to an output
+     variance of 1 (Mishkin and Matas, 2015, arXiv:1511.06422) and its bias takes away the mean,
+     plus noise; a convolution that gives one place an image, as within squeeze and excitation, by
+     the mean and variance of the layer, not of each channel, of which a few inputs tell nothing;
 
 3. of any other layer, matrices have the variance ``1 / fan_in``, vectors called ``bias…`` are small
    noise around 0, and other vectors small noise around 1.
@@ -58,7 +60,8 @@ NEGATIVE_SCALES = 1 / 8
 #: Weights of a linear layer that are float64 at a time.
 WIDE_ELEMS = 2**20
 
-_Weighted = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+_Transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_Weighted = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, *_Transposed)
 _Normed = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -132,25 +135,35 @@ def _draw_weights(layer: nn.Module, rng: np.random.Generator) -> None:
         return
     own = dict(layer.named_parameters(recurse=False))
     if isinstance(layer, _Weighted):
-        layer.weight.data = _uniform(layer.weight.shape, 2.0, rng)
+        layer.weight.data = _uniform(layer.weight.shape, 2.0, rng, _fan_in(layer))
         if layer.bias is not None:
             layer.bias.data.zero_()
         return
     for name, parameter in own.items():
         if parameter.ndim > 1:
-            parameter.data = _uniform(parameter.shape, 1.0, rng)
+            parameter.data = _uniform(parameter.shape, 1.0, rng, math.prod(parameter.shape[1:]))
         else:
             middle = 0.0 if "bias" in name else 1.0
             drawn = middle + PLAIN_NOISE * rng.standard_normal(parameter.shape)
             parameter.data = torch.from_numpy(drawn.astype(np.float32))
 
 
-def _uniform(shape: Sequence[int], gain: float, rng: np.random.Generator) -> Tensor:
-    """float32 of variance ``gain / fan_in``; fan-in: all elements of one of axis 0."""
+def _fan_in(layer: Any) -> float:
+    """Elements of the input that one of the output sums."""
+    if not isinstance(layer, _Transposed):
+        return float(math.prod(layer.weight.shape[1:]))
+    # Of the taps, every stride-th one along each axis meets an element.
+    taps = math.prod(layer.kernel_size) / math.prod(layer.stride)
+    channels: float = layer.in_channels / layer.groups
+    return channels * taps
+
+
+def _uniform(shape: Sequence[int], gain: float, rng: np.random.Generator, fan_in: float) -> Tensor:
+    """float32 of variance ``gain / fan_in``."""
     # Uniform on [-a, a) has the variance a**2 / 3.
     drawn = rng.random(tuple(shape), dtype=np.float32)
     drawn -= np.float32(0.5)
-    drawn *= np.float32(2.0 * math.sqrt(3.0 * gain / math.prod(shape[1:])))
+    drawn *= np.float32(2.0 * math.sqrt(3.0 * gain / fan_in))
     return torch.from_numpy(drawn)
 
 
@@ -204,13 +217,20 @@ def _wide_linear(layer: nn.Linear, x: Tensor) -> Tensor:
 
 
 class _NormCalibration:
-    """Forward pre-hook: statistics of the batch norm's input become the running statistics."""
+    """Forward pre-hook: statistics of the batch norm's input become the running statistics.
+
+    Of the first input, where a network runs the layer more than once; so of a bias, below.
+    """
 
     def __init__(self, scales: np.ndarray, noise: np.ndarray) -> None:
         self.scales = torch.from_numpy(scales)
         self.mean_noise, self.log_variance_noise, self.shifts = torch.from_numpy(noise)
+        self.calibrated = False
 
     def __call__(self, layer: Any, args: tuple[Tensor, ...]) -> None:
+        if self.calibrated:
+            return
+        self.calibrated = True
         mean, variance = _channel_statistics(args[0], axis=1)
         layer.running_mean.copy_(mean + SHIFT_NOISE * variance.sqrt() * self.mean_noise)
         layer.running_var.copy_(variance * torch.exp(LOG_VARIANCE_NOISE * self.log_variance_noise))
@@ -223,11 +243,17 @@ class _BiasCalibration:
 
     def __init__(self, noise: np.ndarray) -> None:
         self.noise = torch.from_numpy(noise)
+        self.calibrated = False
 
     def __call__(self, layer: Any, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if self.calibrated:
+            return output
+        self.calibrated = True
         # The bias is still 0. Scaling the output stands for running the scaled layer again.
         axis = output.ndim - 1 if isinstance(layer, nn.Linear) else 1
         mean, variance = _channel_statistics(output, axis)
+        if output.ndim > 2 and output[0, 0].numel() == 1:
+            mean, variance = output.mean(), output.var(correction=0)
         # A float32 scale: its products round the same however this machine summed the variance.
         scale = (1.0 / variance.mean().sqrt()).float().double()
         layer.weight.mul_(scale)
@@ -239,6 +265,13 @@ class _BiasCalibration:
 
 
 def _channel_statistics(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Mean and variance over all axes but ``axis``, float64[extent of axis] each."""
+    """Mean and variance over all axes but ``axis``, float64[extent of axis] each.
+
+    Where a channel has one element an image, its variance is the mean of all channels': the few
+    inputs may be equal in one of them by chance.
+    """
     others = [other for other in range(x.ndim) if other != axis]
-    return x.mean(dim=others), x.var(dim=others, correction=0)
+    mean, variance = x.mean(dim=others), x.var(dim=others, correction=0)
+    if x[0].numel() == x.shape[axis]:
+        variance = variance.mean().expand_as(variance)
+    return mean, variance

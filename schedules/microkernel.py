@@ -153,7 +153,8 @@ def kernel_function(name: str, emit: Callable[[], None]) -> Any:
     body, buffers = function.body, []
     if isinstance(body, tirx.SeqStmt):
         buffers = [s.buffer for s in body.seq if isinstance(s, tirx.AllocBuffer)]
-        body = tirx.SeqStmt([s for s in body.seq if not isinstance(s, tirx.AllocBuffer)])
+        phases = [s for s in body.seq if not isinstance(s, tirx.AllocBuffer)]
+        body = tirx.SeqStmt(phases) if len(phases) > 1 else phases[0]
     block = s_tir.SBlock([], [], [], "root", body, alloc_buffers=buffers)
     return function.with_body(s_tir.SBlockRealize([], tirx.const(True, "bool"), block))
 

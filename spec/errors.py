@@ -12,6 +12,7 @@
     │   └── UnsupportedModelError  2   the model is sound, but we cannot compile it right
     ├── BundleError                2   a bundle is incomplete or was changed
     ├── RecordsError               2   a file of tuning records is damaged, or another machine's
+    ├── DatasetError               2   labelled samples cannot be read, or do not fit the model
     └── EnvironmentFailure         3   a tool, the disk or the board failed
         ├── ToolError              3   QEMU, the C compiler or another program is absent or failed
         └── BoardError             3   the board cannot be reached or refused the work
@@ -25,6 +26,7 @@ from __future__ import annotations
 __all__ = [
     "BoardError",
     "BundleError",
+    "DatasetError",
     "EdgewrightError",
     "EnvironmentFailure",
     "ModelError",
@@ -98,6 +100,10 @@ class BundleError(EdgewrightError):
 
 class RecordsError(EdgewrightError):
     """A file of tuning records cannot be read, is damaged, or was measured on another machine."""
+
+
+class DatasetError(EdgewrightError):
+    """Labelled samples cannot be read, are damaged, or do not fit the model."""
 
 
 class EnvironmentFailure(EdgewrightError):

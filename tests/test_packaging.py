@@ -23,6 +23,8 @@ FOLDERS: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
 #: Distribution of an import name, where the two differ.
 DISTRIBUTIONS = {
     "MNN": "mnn",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
     "ai_edge_litert": "ai-edge-litert",
     "tvm": "apache-tvm",
     "tvm_ffi": "apache-tvm-ffi",
@@ -122,7 +124,10 @@ def third_party_imports(folder: Path) -> set[str]:
 def test_every_import_is_declared_and_every_declaration_is_used() -> None:
     project = PROJECT["project"]
     required = requirement_names(project["dependencies"])
-    models = requirement_names(project["optional-dependencies"]["models"])
+    extras = ("models", "datasets")
+    models = requirement_names(
+        [line for extra in extras for line in project["optional-dependencies"][extra]]
+    )
     test = requirement_names(project["optional-dependencies"]["test"])
     product = set().union(*(third_party_imports(ROOT / folder) for folder in FOLDERS.values()))
     assert product <= required | models | {"protobuf"}  # protobuf comes with onnx, always

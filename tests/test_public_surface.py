@@ -12,6 +12,8 @@ SURFACE = {
     "BoardError",
     "Bundle",
     "BundleError",
+    "Classification",
+    "DatasetError",
     "EdgewrightError",
     "EnvironmentFailure",
     "Inspection",

@@ -19,7 +19,7 @@ from edgewright.compiler.onnx_passes.graph_edits import (
 )
 from edgewright.compiler.onnx_passes.lift_constants import replace_by_constants
 
-__all__ = ["FoldConstants"]
+__all__ = ["FoldConstants", "evaluate_node"]
 
 #: A result larger than this and than all that it was computed from is not folded, weights excepted.
 _SIZE_LIMIT_BYTES = 1 << 20
@@ -98,7 +98,7 @@ def _fold(node: ir.Node, opset: int) -> Sequence[npt.NDArray[np.generic]] | None
         start = attribute_int(node, "start", 0)
         end = attribute_int(node, "end", len(shape))
         return [np.array(shape[start:end], np.int64)]
-    if node.domain != "" or node.op_type in _NEVER or not node.outputs:
+    if not _is_foldable(node):
         return None
     arrays = [constant_array(value) for value in node.inputs]
     if any(
@@ -106,17 +106,25 @@ def _fold(node: ir.Node, opset: int) -> Sequence[npt.NDArray[np.generic]] | None
         for array, value in zip(arrays, node.inputs, strict=True)
     ):
         return None
-    if any(
-        attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-        for attribute in node.attributes.values()
-    ):
-        return None
     given = sum(array.nbytes for array in arrays if array is not None)
     if _result_bytes(node, arrays) > max(given, _SIZE_LIMIT_BYTES) and not _is_weight(
         node.outputs[0]
     ):
         return None
-    return _evaluate(node, arrays, opset)
+    return evaluate_node(node, arrays, opset)
+
+
+def _is_foldable(node: ir.Node) -> bool:
+    """Whether its results follow from its inputs alone, and the reference computes them."""
+    return (
+        node.domain == ""
+        and node.op_type not in _NEVER
+        and len(node.outputs) > 0
+        and not any(
+            attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+            for attribute in node.attributes.values()
+        )
+    )
 
 
 def _result_bytes(node: ir.Node, arrays: Sequence[npt.NDArray[np.generic] | None]) -> float:
@@ -145,9 +153,22 @@ def _is_weight(value: ir.Value) -> bool:
     return True
 
 
-def _evaluate(
+def evaluate_node(
     node: ir.Node, arrays: Sequence[npt.NDArray[np.generic] | None], opset: int
 ) -> list[npt.NDArray[np.generic]] | None:
+    """What ONNX's reference implementation makes of a node and the values of its inputs.
+
+    Args:
+        node: any.
+        arrays: one for each input; None for an absent one.
+        opset: of the model.
+
+    Returns:
+        Its outputs, or None where they are random, the node holds a graph, or the reference cannot
+        tell or contradicts what is known of their types and shapes.
+    """
+    if not _is_foldable(node):
+        return None
     if is_onnx(node, "ConstantOfShape") and arrays[0] is not None:
         attribute = node.attributes.get("value")
         fill = attribute.as_tensor().numpy().reshape(()) if attribute else np.float32(0)

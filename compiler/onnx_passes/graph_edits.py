@@ -17,14 +17,18 @@ __all__ = [
     "Rewrite",
     "add_constant",
     "attribute_float",
+    "attribute_floats",
     "attribute_int",
     "attribute_ints",
     "attribute_string",
+    "attribute_strings",
     "constant_array",
     "copy_tensor",
     "drop_node",
     "fresh_name",
     "is_onnx",
+    "is_used",
+    "known_shape",
     "new_node",
     "original_nodes",
     "replace_nodes",
@@ -42,6 +46,11 @@ def is_onnx(node: ir.Node, *op_types: str) -> bool:
     return node.domain == "" and node.op_type in op_types
 
 
+def is_used(value: ir.Value) -> bool:
+    """Whether a node reads the value, or the graph gives it."""
+    return bool(value.uses()) or value.is_graph_output()
+
+
 def static_shape(value: ir.Value | None) -> tuple[int, ...] | None:
     """The value's extents, or None if its rank or one of them is not known."""
     if value is None or value.shape is None:
@@ -50,6 +59,13 @@ def static_shape(value: ir.Value | None) -> tuple[int, ...] | None:
     if not all(isinstance(extent, int) for extent in extents):
         return None
     return tuple(int(extent) for extent in extents if isinstance(extent, int))
+
+
+def known_shape(value: ir.Value) -> tuple[int, ...]:
+    """The extents of a value that is known to have them."""
+    shape = static_shape(value)
+    assert shape is not None
+    return shape
 
 
 def constant_array(value: ir.Value | None) -> npt.NDArray[np.generic] | None:
@@ -83,6 +99,18 @@ def attribute_ints(node: ir.Node, name: str, default: Sequence[int]) -> list[int
     """A list of integers, or ``default`` where the node has none."""
     attribute = node.attributes.get(name)
     return list(default) if attribute is None else [int(item) for item in attribute.as_ints()]
+
+
+def attribute_floats(node: ir.Node, name: str, default: Sequence[float]) -> list[float]:
+    """A list of floats, or ``default`` where the node has none."""
+    attribute = node.attributes.get(name)
+    return list(default) if attribute is None else [float(item) for item in attribute.as_floats()]
+
+
+def attribute_strings(node: ir.Node, name: str, default: Sequence[str]) -> list[str]:
+    """A list of texts, or ``default`` where the node has none."""
+    attribute = node.attributes.get(name)
+    return list(default) if attribute is None else [str(item) for item in attribute.as_strings()]
 
 
 def fresh_name(graph: ir.Graph, base: str) -> str:
@@ -202,10 +230,24 @@ class Rewrite:
         self._graph = graph
         self._node = node
         self._nodes: list[ir.Node] = []
+        self._constants: dict[str, ir.Value] = {}
+        # An output that nobody reads may have neither name nor type.
+        first = node.outputs[0]
+        self._like = first if first.type is not None else node.inputs[0] or first
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Element type of the old node's first input."""
+        source = self._node.inputs[0]
+        assert source is not None and source.dtype is not None
+        return source.dtype.numpy()
 
     def constant(self, stem: str, array: npt.NDArray[np.generic]) -> ir.Value:
-        """An initializer."""
-        return add_constant(self._graph, f"{self._node.name}/{stem}", array)
+        """An initializer; asked again for the same stem, the same one."""
+        if stem not in self._constants:
+            name = f"{self._node.name}/{stem}"
+            self._constants[stem] = add_constant(self._graph, name, array)
+        return self._constants[stem]
 
     def emit(
         self,
@@ -220,16 +262,63 @@ class Rewrite:
         It has the old output's element type, until shape inference finds another.
         """
         name = f"{self._node.name}/{stem}"
-        like = self._node.outputs[0]
         made = new_node(
-            op_type, inputs, name=name, like=like, output=name, shape=shape, attributes=attributes
+            op_type,
+            inputs,
+            name=name,
+            like=self._like,
+            output=name,
+            shape=shape,
+            attributes=attributes,
         )
         self._nodes.append(made)
         return made.outputs[0]
 
+    def emit_parts(
+        self,
+        op_type: str,
+        *inputs: ir.Value | None,
+        stem: str,
+        count: int,
+        shape: Sequence[int],
+        attributes: Iterable[ir.Attr] = (),
+    ) -> list[ir.Value]:
+        """As :meth:`emit`, for a node with ``count`` outputs of one shape."""
+        name = f"{self._node.name}/{stem}"
+        outputs = [
+            ir.Value(name=f"{name}/{index}", type=self._like.type, shape=ir.Shape(shape))
+            for index in range(count)
+        ]
+        self._nodes.append(ir.Node("", op_type, inputs, attributes, outputs=outputs, name=name))
+        return outputs
+
+    def cast(self, value: ir.Value, dtype: ir.DataType, stem: str) -> ir.Value:
+        """A value in another element type."""
+        to = ir.Attr("to", ir.AttributeType.INT, int(dtype))
+        made = self.emit("Cast", value, stem=stem, shape=static_shape(value), attributes=[to])
+        made.type = ir.TensorType(dtype)
+        return made
+
     def finish(self, result: ir.Value) -> None:
         """Put the nodes into the graph; ``result`` replaces the old output."""
         replace_nodes(self._graph, [self._node], self._nodes, self._node.outputs[0], result)
+
+    def finish_outputs(self, results: Sequence[ir.Value | None]) -> None:
+        """Put the nodes into the graph; each result replaces one of the old outputs.
+
+        Args:
+            results: outputs of the new nodes, each once; None for an old output that nobody reads.
+        """
+        recorded = "\n".join(original_nodes(self._node))
+        for made in self._nodes:
+            made.metadata_props[NODES_KEY] = recorded
+        for old, new in zip(self._node.outputs, results, strict=True):
+            if new is not None:
+                name, old.name = old.name, None
+                new.name, new.type = name, old.type or new.type
+                old.replace_all_uses_with(new, replace_graph_outputs=True)
+        self._graph.insert_after(self._node, self._nodes)
+        self._graph.remove(self._node, safe=True)
 
 
 def drop_node(graph: ir.Graph, node: ir.Node, source: ir.Value) -> bool:

@@ -18,7 +18,6 @@ __all__ = ["Guard", "Refusal", "find_refusals"]
 
 # Operators whose result has as many elements as the data asks for.
 _DATA_DEPENDENT = frozenset(("Compress", "NonMaxSuppression", "NonZero", "Unique"))
-_CONTROL_FLOW = frozenset(("If", "Loop", "Scan", "SequenceMap"))
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,6 @@ def find_refusals(model: ir.Model) -> list[Refusal]:
 def _refuse_operator(node: ir.Node) -> str | None:
     if node.domain != "":
         return "only ONNX's own operators are supported"
-    if node.op_type in _CONTROL_FLOW:
-        return "control flow that depends on data is not supported"
     if node.op_type in _DATA_DEPENDENT:
         return "the shape of its result depends on data"
     if node.op_type not in SUPPORTED and node.op_type not in RULES:

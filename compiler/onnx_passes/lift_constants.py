@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from edgewright.compiler.onnx_passes.graph_edits import copy_tensor, is_onnx
 
-__all__ = ["LiftConstants", "replace_by_constants"]
+__all__ = ["LiftConstants", "constant_tensor", "replace_by_constants"]
 
 
 class LiftConstants(ir.passes.InPlacePass):
@@ -29,7 +29,7 @@ class LiftConstants(ir.passes.InPlacePass):
         modified = False
         for node in list(model.graph):
             if is_onnx(node, "Constant"):
-                tensor = _tensor_of(node)
+                tensor = constant_tensor(node)
                 if tensor is not None:
                     replace_by_constants(model.graph, node, [tensor])
                     modified = True
@@ -68,7 +68,8 @@ def replace_by_constants(
         graph.register_initializer(value)
 
 
-def _tensor_of(node: ir.Node) -> ir.TensorProtocol | None:
+def constant_tensor(node: ir.Node) -> ir.TensorProtocol | None:
+    """What a ``Constant`` holds, or None if it is sparse or names a function's attribute."""
     if len(node.attributes) != 1:
         return None
     name, attribute = next(iter(node.attributes.items()))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
 from onnx_ir.passes.common import OutputFixPass, RemoveUnusedNodesPass
 
 from edgewright.compiler.onnx_passes.bind_symbolic_dimensions import BindSymbolicDimensions
+from edgewright.compiler.onnx_passes.drop_empty import DropEmpty
 from edgewright.compiler.onnx_passes.drop_identity import DropIdentity
 from edgewright.compiler.onnx_passes.drop_no_op import DropNoOp
+from edgewright.compiler.onnx_passes.expand_functions import ExpandFunctions
 from edgewright.compiler.onnx_passes.fold_batch_norm import FoldBatchNorm
 from edgewright.compiler.onnx_passes.fold_batch_norm_into_consumer import (
     FoldBatchNormIntoConsumer,
@@ -22,21 +24,42 @@ from edgewright.compiler.onnx_passes.inline_constant_if import InlineConstantIf
 from edgewright.compiler.onnx_passes.lift_constants import LiftConstants
 from edgewright.compiler.onnx_passes.lower_batch_norm import LowerBatchNorm
 from edgewright.compiler.onnx_passes.make_padding_explicit import MakePaddingExplicit
+from edgewright.compiler.onnx_passes.mask_loop import MaskLoop
 from edgewright.compiler.onnx_passes.merge_reshapes import MergeReshapes
 from edgewright.compiler.onnx_passes.merge_transposes import MergeTransposes
 from edgewright.compiler.onnx_passes.name_nodes import NameNodes
 from edgewright.compiler.onnx_passes.repeat import Repeat
+from edgewright.compiler.onnx_passes.rewrite_bool_reductions import RewriteBoolReductions
 from edgewright.compiler.onnx_passes.rewrite_celu import RewriteCelu
+from edgewright.compiler.onnx_passes.rewrite_col2im import RewriteCol2Im
+from edgewright.compiler.onnx_passes.rewrite_deform_conv import RewriteDeformConv
+from edgewright.compiler.onnx_passes.rewrite_dropout import RewriteDropout
 from edgewright.compiler.onnx_passes.rewrite_empty_reductions import RewriteEmptyReductions
+from edgewright.compiler.onnx_passes.rewrite_eye_like import RewriteEyeLike
+from edgewright.compiler.onnx_passes.rewrite_gru import RewriteGru
+from edgewright.compiler.onnx_passes.rewrite_is_inf import RewriteIsInf
+from edgewright.compiler.onnx_passes.rewrite_lp_normalization import RewriteLpNormalization
+from edgewright.compiler.onnx_passes.rewrite_lstm import RewriteLstm
+from edgewright.compiler.onnx_passes.rewrite_max_pool_indices import RewriteMaxPoolIndices
 from edgewright.compiler.onnx_passes.rewrite_one_hot import RewriteOneHot
+from edgewright.compiler.onnx_passes.rewrite_pow import RewritePow
+from edgewright.compiler.onnx_passes.rewrite_quantized import RewriteQuantized
+from edgewright.compiler.onnx_passes.rewrite_resize import RewriteResize
+from edgewright.compiler.onnx_passes.rewrite_rnn import RewriteRnn
 from edgewright.compiler.onnx_passes.rewrite_sum import RewriteSum
 from edgewright.compiler.onnx_passes.rewrite_swish import RewriteSwish
+from edgewright.compiler.onnx_passes.select_branch import SelectBranch
 from edgewright.compiler.onnx_passes.shape_constants import ShapeConstants
+from edgewright.compiler.onnx_passes.spread_old_slopes import SpreadOldSlopes
+from edgewright.compiler.onnx_passes.state_axes import StateAxes
+from edgewright.compiler.onnx_passes.unroll_loop import UnrollLoop
+from edgewright.compiler.onnx_passes.unroll_scan import UnrollScan
 from edgewright.compiler.onnx_passes.upgrade_opset import UpgradeOpset
+from edgewright.compiler.onnx_passes.widen_float16 import WidenFloat16
 
 __all__ = ["PASSES", "Phase", "prepare", "rewrite"]
 
-Phase = Callable[[], list[ir.passes.PassBase]]
+Phase = Callable[[], Sequence[ir.passes.PassBase]]
 
 
 def bind() -> list[ir.passes.PassBase]:
@@ -46,26 +69,29 @@ def bind() -> list[ir.passes.PassBase]:
 
 def upgrade() -> list[ir.passes.PassBase]:
     """Bring every operator to the meaning that the importer reads."""
-    return [UpgradeOpset(), NameNodes()]
+    return [LiftConstants(), SpreadOldSlopes(), UpgradeOpset(), StateAxes(), NameNodes()]
 
 
-def fold() -> list[ir.passes.PassBase]:
+def fold() -> list[ir.passes.InPlacePass]:
     """Compute what is known, and remove what does nothing."""
-    return [
-        Repeat(
-            [
-                LiftConstants(),
-                InlineConstantIf(),
-                RemoveUnusedNodesPass(),
-                InferShapes(),
-                FoldConstants(),
-                DropIdentity(),
-                DropNoOp(),
-                MergeTransposes(),
-                MergeReshapes(),
-            ]
-        )
-    ]
+    known = Repeat(
+        [
+            LiftConstants(),
+            InlineConstantIf(),
+            UnrollLoop(),
+            UnrollScan(),
+            RemoveUnusedNodesPass(),
+            InferShapes(),
+            FoldConstants(),
+            DropEmpty(),
+            DropIdentity(),
+            DropNoOp(),
+            MergeTransposes(),
+            MergeReshapes(),
+        ]
+    )
+    # Conditions that nothing makes known are computed, with all that depends on them.
+    return [Repeat([known, SelectBranch(), MaskLoop()])]
 
 
 def rewrite_operators() -> list[ir.passes.PassBase]:
@@ -77,6 +103,22 @@ def rewrite_operators() -> list[ir.passes.PassBase]:
         RewriteOneHot(),
         RewriteSum(),
         RewriteEmptyReductions(),
+        RewriteLstm(),
+        RewriteGru(),
+        RewriteRnn(),
+        RewriteBoolReductions(),
+        RewriteCol2Im(),
+        RewriteDeformConv(),
+        RewriteDropout(),
+        RewriteEyeLike(),
+        RewriteIsInf(),
+        RewriteLpNormalization(),
+        RewriteMaxPoolIndices(),
+        RewritePow(),
+        RewriteQuantized(),
+        RewriteResize(),
+        Repeat([ExpandFunctions(), *fold()]),
+        WidenFloat16(),
         ShapeConstants(),
         DropIdentity(),
     ]

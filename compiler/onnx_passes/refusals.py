@@ -16,31 +16,30 @@ from edgewright.compiler.onnx_passes.graph_edits import (
     attribute_ints,
     attribute_string,
     constant_array,
+    is_used,
     static_shape,
 )
+from edgewright.compiler.onnx_passes.rewrite_gru import decline_gru
+from edgewright.compiler.onnx_passes.rewrite_lstm import decline_lstm
+from edgewright.compiler.onnx_passes.rewrite_rnn import decline_rnn
+from edgewright.compiler.onnx_passes.select_branch import BRANCHES_KEY, decline_if
+from edgewright.compiler.onnx_passes.unroll_loop import decline_loop
+from edgewright.compiler.onnx_passes.unroll_scan import decline_scan
 
 __all__ = ["RULES"]
 
 Rule = Callable[[ir.Node], str | None]
 
 
-def _is_used(value: ir.Value) -> bool:
-    return bool(value.uses()) or value.is_graph_output()
-
-
 def _only_first_output(node: ir.Node) -> str | None:
     for value in node.outputs[1:]:
-        if _is_used(value):
+        if is_used(value):
             return f"its output '{value.name}' is read, and only the first is computed"
     return None
 
 
 def _is_float(value: ir.Value | None) -> bool:
     return value is not None and value.dtype is not None and value.dtype.is_floating_point()
-
-
-def _sorting(_node: ir.Node) -> str | None:
-    return "it sorts, which TVM leaves to its own runtime, and a bundle carries none"
 
 
 def _float32_only(node: ir.Node) -> str | None:
@@ -174,6 +173,13 @@ def _layer_normalization(node: ir.Node) -> str | None:
     return _only_first_output(node)
 
 
+def _rms_normalization(node: ir.Node) -> str | None:
+    shape = static_shape(node.inputs[0])
+    if shape is not None and attribute_int(node, "axis", -1) % len(shape) != len(shape) - 1:
+        return "it normalizes several axes, and only the last one is supported"
+    return _float32_only(node)
+
+
 def _group_normalization(node: ir.Node) -> str | None:
     if attribute_int(node, "stash_type", 1) != 1:
         return "its stash_type is not float32"
@@ -208,6 +214,14 @@ def _div(node: ir.Node) -> str | None:
     return None
 
 
+def _where(node: ir.Node) -> str | None:
+    branches = node.metadata_props.get(BRANCHES_KEY)
+    shapes = [static_shape(value) for value in node.inputs[1:]]
+    if branches is None or shapes[0] == shapes[1]:
+        return None
+    return f"the ways through '{branches}' give the shapes {shapes[0]} and {shapes[1]}"
+
+
 #: Rules by operator.
 RULES: dict[str, Rule] = {
     "AveragePool": _pool,
@@ -218,11 +232,15 @@ RULES: dict[str, Rule] = {
     "Div": _div,
     "Dropout": _dropout,
     "Elu": _float32_only,
+    "GRU": decline_gru,
     "GridSample": _grid_sample,
     "GroupNormalization": _group_normalization,
+    "If": decline_if,
     "IsInf": _is_inf,
     "LRN": _lrn,
+    "LSTM": decline_lstm,
     "LayerNormalization": _layer_normalization,
+    "Loop": decline_loop,
     "LpPool": _lp_pool,
     "MaxPool": _pool,
     "MaxUnpool": _max_unpool,
@@ -230,10 +248,13 @@ RULES: dict[str, Rule] = {
     "Pad": _pad,
     "Pow": _pow,
     "QuantizeLinear": _quantize,
+    "RNN": decline_rnn,
+    "RMSNormalization": _rms_normalization,
     "ReduceMean": _reduce_mean,
     "Resize": _resize,
     "RoiAlign": _roi_align,
+    "Scan": decline_scan,
     "Selu": _float32_only,
     "ThresholdedRelu": _float32_only,
-    "TopK": _sorting,
+    "Where": _where,
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["CONSTANT_INPUTS", "SUPPORTED"]
+__all__ = ["CONSTANT_INPUTS", "OURS", "SUPPORTED"]
+
+#: Supported operators that our own converters import (``import_model.py``), and TVM's do not.
+OURS = frozenset(("BitCast", "CumProd"))
 
 #: Operators that TVM 0.27 imports. Left out although it knows their names: ``BatchNormalization``,
 #: which only remains here in training mode; ``Attention``, which it takes for onnxruntime's;
@@ -23,6 +26,7 @@ SUPPORTED = frozenset(
         "Atan",
         "Atanh",
         "AveragePool",
+        "BitCast",
         "BitShift",
         "BitwiseAnd",
         "BitwiseNot",
@@ -38,6 +42,7 @@ SUPPORTED = frozenset(
         "ConvTranspose",
         "Cos",
         "Cosh",
+        "CumProd",
         "CumSum",
         "DepthToSpace",
         "DequantizeLinear",
@@ -151,6 +156,7 @@ SUPPORTED = frozenset(
 CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     "AffineGrid": (1,),
     "ConstantOfShape": (0,),
+    "CumProd": (1,),
     "CumSum": (1,),
     "Expand": (1,),
     "MaxUnpool": (2,),

@@ -19,6 +19,8 @@ TARGET_OPSET = 18
 
 # The version of the format that came with it; see ONNX's Versioning.md.
 _TARGET_IR_VERSION = 8
+# The first opset whose Scan has no batch axis.
+_UNBATCHED_SCAN = 9
 
 
 class UpgradeOpset(ir.passes.FunctionalPass):
@@ -27,7 +29,8 @@ class UpgradeOpset(ir.passes.FunctionalPass):
     Case 1: an older opset is converted by ONNX's version converter, on a copy without weights.
     Case 2: the target opset and newer ones are left as they are.
 
-    An operator for which the converter has no adapter is refused by name.
+    An operator for which the converter has no adapter is refused by name, and so is ``Scan`` of
+    opset 8, which has a batch axis: the converter drops it without a word.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -46,6 +49,14 @@ class UpgradeOpset(ir.passes.FunctionalPass):
             )
         if opset >= TARGET_OPSET:
             return ir.passes.PassResult(model.clone(), False)
+        if opset < _UNBATCHED_SCAN and any(
+            node.op_type == "Scan" for node in model.graph.all_nodes()
+        ):
+            raise UnsupportedModelError(
+                f"the model has a Scan of opset {opset}",
+                rule=f"Before opset {_UNBATCHED_SCAN} it has a batch axis, which is not supported.",
+                remedy=f"Export the model again with opset {TARGET_OPSET} or newer.",
+            )
         try:
             converted = onnx.version_converter.convert_version(
                 weight_free_proto(model), TARGET_OPSET

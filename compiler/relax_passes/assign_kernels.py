@@ -121,7 +121,9 @@ class _Assignment:
                         continue  # a value on the way to a view; nobody else needs it
                     elif binding.var not in inside:
                         self.assign_other(binding.var, binding.value)
-                returned = [self.tensors.plain(output) for output in outputs]
+                # An output may be a constant: it needs a name too.
+                plain = [self.tensors.plain(output) for output in outputs]
+                returned = [v if isinstance(v, relax.Var) else self.bb.emit(v) for v in plain]
                 if isinstance(result, relax.Tuple):
                     final = self.bb.emit_output(relax.Tuple(returned))
                 else:

@@ -22,6 +22,8 @@ __all__ = ["OnnxRuntimeRunner", "index_limits", "seeded_inputs"]
 _DEFAULT_INDEX_LIMIT = 2
 #: Operators whose second input indexes their first one, along their attribute ``axis``.
 _INDEXING_OPS = frozenset({"Gather", "GatherElements"})
+#: Operators that compare their two inputs.
+_COMPARING_OPS = frozenset({"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
 #: Operators that hand indices on unchanged in value.
 _PASSING_OPS = frozenset(
     {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
@@ -144,21 +146,42 @@ def seeded_inputs(
 
 
 def index_limits(model: Any) -> dict[str, int]:
-    """What the integer inputs of a model must stay under, because they index constant tables.
+    """What the integer inputs of a model must stay under.
+
+    Case 1: they index constant tables: the smallest table's extent.
+    Case 2: they are compared with constants, as lengths are with positions: two above the largest
+        constant, so that every comparison comes out both ways.
 
     Args:
-        model: ``onnx.ModelProto`` with its initializers' shapes.
+        model: ``onnx.ModelProto`` with its initializers' shapes, and the values of small ones.
     """
     graph = model.graph
-    tables = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    tables = {tensor.name: tensor for tensor in graph.initializer}
     origin = {value.name: value.name for value in graph.input}
     limits: dict[str, int] = {}
+    compared: dict[str, int] = {}
     for node in graph.node:
         if node.op_type in _PASSING_OPS and node.input and node.input[0] in origin:
             origin.update((name, origin[node.input[0]]) for name in node.output)
         if node.op_type in _INDEXING_OPS and node.input[1] in origin and node.input[0] in tables:
             axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
             name = origin[node.input[1]]
-            extent = int(tables[node.input[0]][axis])
+            extent = int(tables[node.input[0]].dims[axis])
             limits[name] = min(extent, limits.get(name, extent))
-    return limits
+        if node.op_type in _COMPARING_OPS:
+            for given, other in (tuple(node.input), tuple(node.input)[::-1]):
+                largest = _largest(tables.get(other)) if given in origin else None
+                if largest is not None:
+                    name = origin[given]
+                    compared[name] = max(largest + 2, compared.get(name, _DEFAULT_INDEX_LIMIT))
+    return {**compared, **limits}
+
+
+def _largest(tensor: Any) -> int | None:
+    """The largest number of a small integer tensor that holds its values, or None."""
+    from onnx import numpy_helper
+
+    if tensor is None or len(tensor.external_data) or 0 in tensor.dims:
+        return None
+    array = numpy_helper.to_array(tensor)
+    return int(array.max()) if array.dtype.kind == "i" else None

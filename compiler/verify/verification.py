@@ -12,7 +12,7 @@ from edgewright.compiler.verify.compare import OutputComparison, Tolerance, comp
 from edgewright.compiler.verify.runner import Array
 from edgewright.spec.errors import VerificationError
 
-__all__ = ["Case", "Verification", "compare_case"]
+__all__ = ["Case", "Verification", "compare_case", "json_row"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Verification:
                     "name": case.name,
                     "reference": case.reference,
                     "passed": case.passed,
-                    "outputs": [_plain(dataclasses.asdict(output)) for output in case.outputs],
+                    "outputs": [json_row(output) for output in case.outputs],
                 }
                 for case in self.cases
             ],
@@ -109,8 +109,9 @@ def compare_case(
     return Case(name, reference, compare(actual, expected, tolerance))
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def json_row(row: Any) -> dict[str, Any]:
+    """The fields of a dataclass; numbers that are not finite, which JSON lacks, become None."""
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in row.items()
+        for key, value in dataclasses.asdict(row).items()
     }

@@ -22,13 +22,13 @@ import numpy.typing as npt
 
 from edgewright.compiler.candidate_program import Candidate, CandidateProgram, emit_candidates
 from edgewright.deploy.runtime import edgewright_runtime as runtime
-from edgewright.deploy.toolchain import Toolchain, copy_runtime
+from edgewright.deploy.toolchain import Toolchain
 from edgewright.schedules.workload import Conv2dWorkload, DenseWorkload
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["CandidateLibrary", "Timings", "compile_runtime"]
+__all__ = ["CandidateLibrary", "Timings"]
 
 F32 = npt.NDArray[np.float32]
 
@@ -44,21 +44,13 @@ _MAX_ROUNDS = 1000
 Timings = tuple[list[float], int]
 
 
-def compile_runtime(toolchain: Toolchain, folder: Path) -> list[str]:
-    """Compile the C runtime in a new folder, once for all libraries; its objects' paths."""
-    folder.mkdir()
-    sources = copy_runtime(folder)
-    made = toolchain.compile(folder, [*sources.library, *toolchain.extra_sources])
-    return [str(folder.resolve() / name) for name in made]
-
-
 class CandidateLibrary:
     """Candidates of one workload, ready to run.
 
     Args:
         toolchain: links for this machine.
         folder: a new folder to build in.
-        runtime_objects: what :func:`compile_runtime` gave.
+        runtime_objects: what :func:`edgewright.deploy.toolchain.compile_runtime` gave.
         candidates: the candidates; names of their objects differ.
         workload: what they compute.
         threads: threads that share the work.

@@ -11,8 +11,7 @@ import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from edgewright.deploy.toolchain import Toolchain, open_toolchain
-from edgewright.deploy.tuning.candidate_library import compile_runtime
+from edgewright.deploy.toolchain import Toolchain, compile_runtime, open_toolchain
 from edgewright.deploy.tuning.job import Failed, Job, Reply
 from edgewright.deploy.tuning.measure import measure
 from edgewright.spec.errors import EdgewrightError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgewright.spec.errors import UsageError
 
-__all__ = ["parse_input_shapes", "parse_threads"]
+__all__ = ["parse_input_shapes", "parse_numbers", "parse_threads"]
 
 
 def parse_input_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -36,6 +36,22 @@ def parse_input_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
             raise UsageError(f"the shape of the input '{name}' is given twice")
         shapes[name] = tuple(int(part) for part in parts)
     return shapes
+
+
+def parse_numbers(option: str, text: str) -> tuple[float, ...]:
+    """``"0.5,0.25"`` as ``(0.5, 0.25)``.
+
+    Raises:
+        UsageError: another form.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"'{text}' of {option} cannot be read",
+            rule="It is a number, or several with commas.",
+            remedy="Write it as 0.5, or as 0.485,0.456,0.406.",
+        ) from error
 
 
 def parse_threads(text: str) -> tuple[int, ...]:

@@ -37,11 +37,17 @@ def inspect_model(
             "--input-shape", help="Extents of an input with symbolic dimensions: x:1x3x224x224."
         ),
     ] = None,
-    nodes: Annotated[bool, typer.Option("--nodes", help="Show every node.")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Show what each layer takes, gives and multiplies.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Show a model's operators, shapes, multiply-accumulates, parameters and memory.
+
+    With --layers, for each layer: size of its output, multiply-accumulates, parameters, bytes of
+    activation, arithmetic intensity, and what a grouped or depthwise separable form saves over the
+    standard convolution (formulas: docs/arithmetic.md). With --json all of that is always there.
 
     Lists everything that would keep it from being compiled, each with its reason; the exit status
     is 0 all the same.
@@ -52,10 +58,11 @@ def inspect_model(
     if as_json:
         emit(inspection.to_dict())
         return
-    _print(results(), inspection, nodes)
+    _print(results(), inspection, layers)
 
 
-def _print(console: Console, inspection: Inspection, nodes: bool) -> None:
+def _print(console: Console, inspection: Inspection, layers: bool) -> None:
+    from edgewright.report.arithmetic_table import arithmetic_table
     from edgewright.report.tables import format_bytes, plain_table
 
     found = inspection.analysis
@@ -73,13 +80,8 @@ def _print(console: Console, inspection: Inspection, nodes: bool) -> None:
     for what, value in rows:
         table.add_row(what, str(value))
     console.print(table, "")
-    if nodes:
-        listing = plain_table("Nodes", "node", "operator", "output", "MMACs", right=frozenset({3}))
-        for node in found.nodes:
-            shapes = " ".join("x".join(map(str, s)) if s is not None else "?" for s in node.outputs)
-            macs = f"{node.macs / 1e6:.2f}" if node.macs else ""
-            listing.add_row(node.name, node.op, shapes, macs)
-        console.print(listing, "")
+    if layers:
+        console.print(arithmetic_table(found), "")
     if not inspection.refusals:
         console.print("Everything in it can be compiled.")
         return

@@ -1,4 +1,4 @@
-"""Bottleneck residual block of ResNet-50, ResNet-101 and ResNet-152."""
+"""Bottleneck residual block of ResNet-50, ResNet-101, ResNet-152 and of ResNeXt."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Bottleneck(nn.Module):
     figure 5 (right). The stride is in the 3x3 convolution, not in the first 1x1 as in the paper:
     that is "version 1.5", after Gross and Wilber, 2016, "Training and investigating residual nets".
     The shortcut is the identity where shapes agree, else a batch normalised 1x1 convolution
-    (option B of section 3.3).
+    (option B of section 3.3). With groups it is ResNeXt's block: Xie et al., "Aggregated Residual
+    Transformations for Deep Neural Networks", 2016, arXiv:1611.05431, figure 3 (c).
 
     Shapes:
         x: float32[N, in_channels, H, W];
@@ -29,23 +30,34 @@ class Bottleneck(nn.Module):
 
     Args:
         in_channels: channels of ``x``.
-        channels: channels between the convolutions.
+        channels: channels between the convolutions, where ``inner_channels`` says nothing else.
+        inner_channels: channels between the convolutions; 0 for ``channels``.
+        groups: groups of the 3x3 convolution.
         stride: step of the 3x3 convolution, and of the shortcut's.
 
     Attributes:
-        EXPANSION: the 4 above: channels of ``y`` over those between the convolutions.
+        EXPANSION: the 4 above.
     """
 
     EXPANSION = 4
 
-    def __init__(self, in_channels: int, channels: int, *, stride: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        *,
+        inner_channels: int = 0,
+        groups: int = 1,
+        stride: int = 1,
+    ) -> None:
         super().__init__()
+        inner = inner_channels or channels
         out_channels = self.EXPANSION * channels
         self.branch = nn.Sequential(
             OrderedDict(
-                reduce=ConvBatchNorm(in_channels, channels, 1),
-                conv=ConvBatchNorm(channels, channels, 3, stride=stride),
-                expand=ConvBatchNorm(channels, out_channels, 1, activation=None),
+                reduce=ConvBatchNorm(in_channels, inner, 1),
+                conv=ConvBatchNorm(inner, inner, 3, stride=stride, groups=groups),
+                expand=ConvBatchNorm(inner, out_channels, 1, activation=None),
             )
         )
         self.shortcut: nn.Module = nn.Identity()

@@ -26,11 +26,18 @@ class InvertedResidual(nn.Module):
         in_channels: channels of ``x``.
         out_channels: channels of ``y``.
         stride: step of the depthwise convolution; a step of 1 and equal channels add ``x``.
+        dilation: distance between neighbouring taps of the depthwise convolution.
         expansion: factor ``t`` of the paper.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, stride: int = 1, expansion: int = 6
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        expansion: int = 6,
     ) -> None:
         super().__init__()
         hidden = expansion * in_channels
@@ -38,7 +45,13 @@ class InvertedResidual(nn.Module):
         if expansion != 1:
             parts["expand"] = ConvBatchNorm(in_channels, hidden, 1, activation=nn.ReLU6)
         parts["depthwise"] = ConvBatchNorm(
-            hidden, hidden, 3, stride=stride, groups=hidden, activation=nn.ReLU6
+            hidden,
+            hidden,
+            3,
+            stride=stride,
+            dilation=dilation,
+            groups=hidden,
+            activation=nn.ReLU6,
         )
         parts["project"] = ConvBatchNorm(hidden, out_channels, 1, activation=None)
         self.branch = nn.Sequential(parts)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edgewright.models.layers.conv_batch_norm import ConvBatchNorm
+from edgewright.models.layers.pointwise_grouped_convolution import shuffle_channels
 
 __all__ = ["ShuffleUnit"]
 
@@ -73,7 +74,4 @@ class ShuffleUnit(nn.Module):
         half = self.half_channels
         keep, passed_on = torch.split(x, [half, half], dim=1) if self.splits_input else (x, x)
         y = torch.cat((self.shortcut(keep), self.transform(passed_on)), dim=1)
-        # Extents written out: unflatten and flatten would leave shape arithmetic in an export.
-        batch, _, height, width = y.shape
-        y = y.reshape(batch, 2, half, height, width).transpose(1, 2)
-        return y.reshape(batch, 2 * half, height, width)
+        return shuffle_channels(y, 2)

@@ -14,6 +14,7 @@ from typing import Any
 
 from edgewright.schedules.rules.contraction import schedule_contraction
 from edgewright.schedules.rules.elementwise import schedule_elementwise
+from edgewright.schedules.rules.extremes import with_infinite_extremes
 from edgewright.schedules.rules.legalize import legalize_map
 from edgewright.schedules.rules.opaque import schedule_opaque
 from edgewright.schedules.rules.reduction import schedule_reduction
@@ -60,7 +61,7 @@ def schedule_prim_func(func: Any, target: Target) -> Scheduled:
     Returns:
         The scheduled function. The last rule claims everything.
     """
-    func = with_dense_params(func)
+    func = with_infinite_extremes(with_dense_params(func))
     declined: list[str] = []
     for name, rule in RULES:
         answer = rule(func, target)

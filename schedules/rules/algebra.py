@@ -5,6 +5,7 @@ Everything is pure: no function changes its argument.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -19,7 +20,9 @@ __all__ = [
     "const",
     "depends_on",
     "divided",
+    "greatest",
     "int_value",
+    "least",
     "loads_in",
     "nodes_in",
     "remainder",
@@ -37,6 +40,16 @@ IF_THEN_ELSE = "prim.if_then_else"
 def const(value: int, dtype: str = "int64") -> Any:
     """An integer constant; indices are ``int64`` throughout."""
     return tirx.IntImm(dtype, value)
+
+
+def least(dtype: str) -> Any:
+    """What every number of a type is at least: minus infinity, not TVM's smallest finite one."""
+    return tirx.const(-math.inf, dtype) if "float" in dtype else tirx.min_value(dtype)
+
+
+def greatest(dtype: str) -> Any:
+    """What every number of a type is at most."""
+    return tirx.const(math.inf, dtype) if "float" in dtype else tirx.max_value(dtype)
 
 
 def variable(name: str) -> Any:

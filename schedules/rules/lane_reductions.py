@@ -14,7 +14,7 @@ from typing import Any
 
 from tvm import tirx
 
-from edgewright.schedules.rules.algebra import const, substitute
+from edgewright.schedules.rules.algebra import const, greatest, least, substitute
 from edgewright.schedules.rules.cells import (
     Cell,
     allocate,
@@ -64,9 +64,9 @@ def _cleared(cell: Cell, tile: ReductionTile, k: int) -> Any:
 
 def _identity(combine: Any, dtype: str) -> Any:
     if combine is tirx.Max:
-        return tirx.min_value(dtype)
+        return least(dtype)
     if combine is tirx.Min:
-        return tirx.max_value(dtype)
+        return greatest(dtype)
     return tirx.const(1 if combine is tirx.Mul else 0, dtype)
 
 

@@ -29,7 +29,7 @@ engines: Any = importlib.import_module("peer_engines")
         (["--threads", "1,0"], "--threads is '1,0'"),
         (["--threads", ""], "--threads is ''"),
         (["--rounds", "0"], "--rounds is 0; at least 1 is needed"),
-        (["resnet19"], "'resnet19' is no .onnx file and none of googlenet,"),
+        (["resnet19"], "'resnet19' is no .onnx file and none of alexnet,"),
         (["absent.onnx"], "'absent.onnx' is no .onnx file"),
         (["--json", "absent/peers.json"], "in a folder that does not exist"),
     ],

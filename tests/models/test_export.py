@@ -145,8 +145,9 @@ def test_batch(tmp_path: Path) -> None:
         export("lenet5", tmp_path / "none.onnx", batch=0)
 
 
-def test_no_warning_is_left(tmp_path: Path) -> None:
-    code = f"from edgewright.models.export import export; export('lenet5', '{tmp_path}/x.onnx')"
+@pytest.mark.parametrize("name", ["lenet5", "ds_cnn", "style_transfer"])
+def test_no_warning_is_left(tmp_path: Path, name: str) -> None:
+    code = f"from edgewright.models.export import export; export('{name}', '{tmp_path}/x.onnx')"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 

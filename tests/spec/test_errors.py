@@ -26,6 +26,7 @@ def test_a_message_is_one_paragraph() -> None:
         ("UnsupportedModelError", 2),
         ("BundleError", 2),
         ("RecordsError", 2),
+        ("DatasetError", 2),
         ("EnvironmentFailure", 3),
         ("ToolError", 3),
         ("BoardError", 3),

@@ -12,6 +12,7 @@ from tests.compiler.onnx_passes.small_models import (
     build,
     node,
     operators,
+    run,
 )
 
 
@@ -47,10 +48,12 @@ class TestDropIdentity:
         model = apply(DropIdentity(), build(nodes, {"x": [4]}, ["y", "z", "w"]))
         assert operators(model) == {"Identity": 2, "Relu": 1}
 
-    def test_mask_that_is_read_is_refused(self) -> None:
+    def test_mask_that_is_read_is_true(self) -> None:
         nodes = [node("Dropout", ["x"], ["y", "mask"])]
-        with pytest.raises(UnsupportedModelError, match="its mask is read"):
-            prepare(ir.from_proto(build(nodes, {"x": [4]}, ["y", "mask"])))
+        prepared = prepare(ir.from_proto(build(nodes, {"x": [4]}, ["y", "mask"])))
+        feeds = {"x": np.arange(4, dtype=np.float32)}
+        y, mask = run(ir.to_proto(prepared), feeds)
+        assert np.array_equal(y, feeds["x"]) and mask.dtype == bool and mask.all()
 
     def test_dropout_in_training_is_refused(self) -> None:
         weights = {"ratio": np.array(0.3, np.float32), "training": np.array(True)}

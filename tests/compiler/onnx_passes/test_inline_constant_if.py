@@ -2,13 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnx_ir as ir
 import pytest
 from onnx import helper
 
-from edgewright.compiler.onnx_passes import prepare
 from edgewright.compiler.onnx_passes.inline_constant_if import InlineConstantIf
-from edgewright.spec.errors import UnsupportedModelError
 from tests.compiler.onnx_passes.small_models import (
     apply,
     branch,
@@ -59,14 +56,3 @@ class TestInlineConstantIf:
         ]
         model = build(nodes, {"x": [3]}, ["y"], {"c": np.array(True)})
         assert check(model) == {"Relu": 1}
-
-    def test_computed_condition_is_refused(self) -> None:
-        nodes = [
-            node("ReduceMax", ["x"], ["m"], keepdims=0),
-            node("Cast", ["m"], ["c"], to=onnx.TensorProto.BOOL),
-            node(
-                "If", ["c"], ["y"], then_branch=branch("Mul", "p"), else_branch=branch("Add", "q")
-            ),
-        ]
-        with pytest.raises(UnsupportedModelError, match="control flow"):
-            prepare(ir.from_proto(build(nodes, {"x": [3]}, ["y"])))

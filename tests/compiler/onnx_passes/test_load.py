@@ -60,11 +60,10 @@ def test_unknown_domain(tmp_path: Path) -> None:
         load_model(save(model, tmp_path))
 
 
-@pytest.mark.parametrize(("opset", "age"), [(MAX_OPSET + 1, "newer"), (6, "older")])
-def test_opset_out_of_range(tmp_path: Path, opset: int, age: str) -> None:
-    model = relu([1])
+def test_opset_too_new(tmp_path: Path) -> None:
+    model, opset = relu([1]), MAX_OPSET + 1
     model.opset_import[0].version = opset
-    assert f"uses opset {opset}, which is {age} than those supported" in message(model, tmp_path)
+    assert f"uses opset {opset}, which is newer than those supported" in message(model, tmp_path)
 
 
 def test_no_onnx_opset(tmp_path: Path) -> None:

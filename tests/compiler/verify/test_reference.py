@@ -142,3 +142,19 @@ def test_inputs_become_row_major_in_the_models_order() -> None:
     assert list(checked) == ["a", "b"]
     assert checked["a"].flags.c_contiguous
     assert checked["b"].shape == ()
+
+
+def test_integers_compared_with_constants_reach_beyond_them() -> None:
+    nodes = [
+        helper.make_node("Cast", ["lengths"], ["wide"], to=TensorProto.INT64),
+        helper.make_node("Less", ["positions", "wide"], ["mask"]),
+        helper.make_node("Cast", ["mask"], ["y"], to=TensorProto.FLOAT),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "masked",
+        [helper.make_tensor_value_info("lengths", TensorProto.INT32, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [5])],
+        [numpy_helper.from_array(np.arange(5), "positions")],
+    )
+    assert index_limits(helper.make_model(graph)) == {"lengths": 6}

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from edgewright.compiler.tunable import Tunable
-from edgewright.deploy.toolchain import Toolchain, open_toolchain
+from edgewright.deploy.toolchain import Toolchain, compile_runtime, open_toolchain
 from edgewright.deploy.tuning import measure as module
-from edgewright.deploy.tuning.candidate_library import F32, compile_runtime
+from edgewright.deploy.tuning.candidate_library import F32
 from edgewright.deploy.tuning.job import Began, Ended, Job, Outcome, Reply
 from edgewright.deploy.tuning.measure import measure
 from edgewright.schedules.kernel import Kernel, Offer

@@ -1,0 +1,127 @@
+"""The table of documented poolings. It imports neither torch nor the layers."""
+
+from __future__ import annotations
+
+from edgewright.models.entry import Entry, ModelInput, image, layer_entry
+
+__all__ = ["POOLINGS"]
+
+POOLINGS: tuple[Entry, ...] = (
+    layer_entry(
+        "max_pooling",
+        summary="largest of 3x3, padded, extents rounded up",
+        paper="Ranzato et al., 2007, Unsupervised Learning of Invariant Feature Hierarchies",
+        inputs=image(5, 14, 17),
+        parameters=0,
+        macs=0,
+        module="plain_poolings",
+    ),
+    layer_entry(
+        "min_pooling",
+        summary="smallest of 3x3",
+        paper="Serra, 1982, Image Analysis and Mathematical Morphology: flat erosion",
+        inputs=image(5, 15, 17),
+        parameters=0,
+        macs=0,
+        module="plain_poolings",
+    ),
+    layer_entry(
+        "average_pooling",
+        summary="mean of 3x3 without what is outside",
+        paper="LeCun et al., 1998, Gradient-Based Learning Applied to Document Recognition",
+        inputs=image(5, 15, 13),
+        parameters=0,
+        macs=0,
+        module="plain_poolings",
+    ),
+    layer_entry(
+        "l2_pooling",
+        summary="l2 norm of 3x3",
+        paper="Sermanet et al., 2012, arXiv:1204.3968",
+        inputs=image(5, 15, 17),
+        parameters=0,
+        macs=0,
+        module="plain_poolings",
+    ),
+    layer_entry(
+        "global_average_pooling",
+        summary="mean of each channel",
+        paper="Lin et al., 2013, arXiv:1312.4400",
+        inputs=image(13, 7, 9),
+        parameters=0,
+        macs=0,
+        module="plain_poolings",
+    ),
+    layer_entry(
+        "global_max_pooling",
+        summary="largest of each channel",
+        paper="Oquab et al., 2015, Is Object Localization for Free?",
+        inputs=image(13, 7, 9),
+        parameters=0,
+        macs=0,
+        module="plain_poolings",
+    ),
+    layer_entry(
+        "stochastic_pooling",
+        summary="3x3 weighed by probability, as for inference",
+        paper="Zeiler and Fergus, 2013, arXiv:1301.3557",
+        inputs=image(5, 15, 17),
+        parameters=0,
+        macs=0,
+    ),
+    layer_entry(
+        "max_unpooling",
+        summary="2x2 with stored locations, and back",
+        paper="Badrinarayanan et al., 2015, arXiv:1511.00561",
+        inputs=image(5, 9, 14),
+        parameters=0,
+        macs=0,
+        outputs=("pooled", "locations", "output"),
+    ),
+    layer_entry(
+        "overlapping_max_unpooling",
+        summary="3x3 two apart with stored locations, and back",
+        paper="Zeiler et al., 2011, Adaptive Deconvolutional Networks",
+        inputs=image(5, 11, 14),
+        parameters=0,
+        macs=0,
+        module="max_unpooling",
+        outputs=("pooled", "locations", "output"),
+    ),
+    layer_entry(
+        "k_max_pooling",
+        summary="the 5 largest of a sequence, in its order",
+        paper="Kalchbrenner et al., 2014, arXiv:1404.2188",
+        inputs=(ModelInput("input", (1, 6, 23)),),
+        parameters=0,
+        macs=0,
+    ),
+    layer_entry(
+        "dynamic_k_max_pooling",
+        summary="as many of the largest as the length asks for",
+        paper="Kalchbrenner et al., 2014, arXiv:1404.2188",
+        inputs=(
+            ModelInput("input", (1, 5, 19)),
+            ModelInput("length", (1,), "int64", low=0, below=20),
+        ),
+        parameters=0,
+        macs=0,
+        module="k_max_pooling",
+    ),
+    layer_entry(
+        "sort_pooling",
+        summary="nodes of a graph in the order of a feature",
+        paper="Zhang et al., 2018 (AAAI), Deep Learning Architecture for Graph Classification",
+        inputs=(ModelInput("input", (1, 23, 7)),),
+        parameters=0,
+        macs=0,
+    ),
+    layer_entry(
+        "spatial_pyramid_pooling",
+        summary="largest of 4x4, 2x2 and 1x1 bins",
+        paper="He et al., 2014, arXiv:1406.4729",
+        inputs=image(6, 13, 10),
+        parameters=0,
+        macs=0,
+    ),
+)
