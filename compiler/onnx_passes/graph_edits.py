@@ -299,6 +299,13 @@ class Rewrite:
         made.type = ir.TensorType(dtype)
         return made
 
+    def insert(self) -> None:
+        """Put the nodes before the old one, which stays."""
+        recorded = "\n".join(original_nodes(self._node))
+        for made in self._nodes:
+            made.metadata_props[NODES_KEY] = recorded
+        self._graph.insert_before(self._node, self._nodes)
+
     def finish(self, result: ir.Value) -> None:
         """Put the nodes into the graph; ``result`` replaces the old output."""
         replace_nodes(self._graph, [self._node], self._nodes, self._node.outputs[0], result)

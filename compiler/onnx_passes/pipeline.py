@@ -28,6 +28,7 @@ from edgewright.compiler.onnx_passes.mask_loop import MaskLoop
 from edgewright.compiler.onnx_passes.merge_reshapes import MergeReshapes
 from edgewright.compiler.onnx_passes.merge_transposes import MergeTransposes
 from edgewright.compiler.onnx_passes.name_nodes import NameNodes
+from edgewright.compiler.onnx_passes.narrow_concat import NarrowConcat
 from edgewright.compiler.onnx_passes.repeat import Repeat
 from edgewright.compiler.onnx_passes.rewrite_bool_reductions import RewriteBoolReductions
 from edgewright.compiler.onnx_passes.rewrite_celu import RewriteCelu
@@ -46,6 +47,7 @@ from edgewright.compiler.onnx_passes.rewrite_pow import RewritePow
 from edgewright.compiler.onnx_passes.rewrite_quantized import RewriteQuantized
 from edgewright.compiler.onnx_passes.rewrite_resize import RewriteResize
 from edgewright.compiler.onnx_passes.rewrite_rnn import RewriteRnn
+from edgewright.compiler.onnx_passes.rewrite_sequences import RewriteSequences
 from edgewright.compiler.onnx_passes.rewrite_sum import RewriteSum
 from edgewright.compiler.onnx_passes.rewrite_swish import RewriteSwish
 from edgewright.compiler.onnx_passes.select_branch import SelectBranch
@@ -117,8 +119,10 @@ def rewrite_operators() -> list[ir.passes.PassBase]:
         RewritePow(),
         RewriteQuantized(),
         RewriteResize(),
+        RewriteSequences(),
         Repeat([ExpandFunctions(), *fold()]),
         WidenFloat16(),
+        NarrowConcat(),
         ShapeConstants(),
         DropIdentity(),
     ]

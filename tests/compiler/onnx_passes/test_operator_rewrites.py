@@ -9,6 +9,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from edgewright.compiler.onnx_passes import prepare
+from edgewright.compiler.onnx_passes.narrow_concat import MOST_OPERANDS
 from tests.compiler.onnx_passes.small_models import Array, build, node, run
 
 rng = np.random.default_rng(5)
@@ -138,3 +139,55 @@ def test_quantized_matrix_product() -> None:
     feeds = {"x": quantized((4, 6), np.int8)}
     (want,), (got,) = run(model, feeds), run(prepared(model), feeds)
     assert got.dtype == np.int8 and np.abs(got.astype(int) - want).max() <= 1
+
+
+@pytest.mark.parametrize("count", [64, 65, 500])
+def test_wide_concatenations_are_made_in_steps(count: int) -> None:
+    nodes = [node("Split", ["x"], [f"p{i}" for i in range(count)], axis=1, num_outputs=count)]
+    nodes += [node("Relu", [f"p{i}"], [f"r{i}"]) for i in range(count)]
+    nodes += [node("Concat", [f"r{i}" for i in reversed(range(count))], ["y"], axis=1)]
+    model = build(nodes, {"x": [2, count]}, ["y"])
+    result = prepared(model)
+    widest = max(len(each.input) for each in result.graph.node if each.op_type == "Concat")
+    assert widest <= MOST_OPERANDS
+    x = rng.standard_normal((2, count)).astype(np.float32)
+    assert np.array_equal(run(result, {"x": x})[0], np.maximum(x, 0)[:, ::-1])
+
+
+POSITION = {"one": np.array(1), "last": np.array(-1), "sizes": np.array([1, 3])}
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [
+            node("SequenceConstruct", ["x", "z"], ["s"]),
+            node("SequenceInsert", ["s", "x", "one"], ["t"]),
+            node("SequenceErase", ["t", "last"], ["u"]),
+            node("SequenceAt", ["u", "one"], ["y"]),
+        ],
+        [
+            node("SequenceEmpty", [], ["e"]),
+            node("SequenceInsert", ["e", "x"], ["s"]),
+            node("SequenceInsert", ["s", "z"], ["t"]),
+            node("ConcatFromSequence", ["t"], ["y"], axis=-1, new_axis=1),
+        ],
+        [
+            node("SplitToSequence", ["x", "sizes"], ["s"], axis=0),
+            node("SequenceAt", ["s", "last"], ["y"]),
+        ],
+        [
+            node("SplitToSequence", ["x"], ["s"], axis=1, keepdims=0),
+            node("ConcatFromSequence", ["s"], ["y"], axis=0),
+        ],
+        [node("SplitToSequence", ["x", "one"], ["s"]), node("SequenceLength", ["s"], ["y"])],
+    ],
+)
+def test_sequences_of_known_members(nodes: list[onnx.NodeProto]) -> None:
+    read = {name for each in nodes for name in each.input}
+    weights = {name: array for name, array in POSITION.items() if name in read}
+    model = build(nodes, {"x": [4, 3], "z": [4, 3]}, ["y"], weights)
+    feeds = {name: rng.standard_normal((4, 3)).astype(np.float32) for name in "xz"}
+    result = prepared(model)
+    assert not any("equence" in each.op_type for each in result.graph.node)
+    assert np.array_equal(run(result, feeds)[0], run(model, feeds)[0])
