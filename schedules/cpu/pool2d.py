@@ -33,8 +33,8 @@ from edgewright.spec.target import Target
 __all__ = ["GlobalPoolConfig", "PoolConfig", "offer_global", "offer_window"]
 
 KINDS = ("max", "average")
-#: What a maximum begins with: a window may hold nothing but minus infinity.
-LOWEST = -math.inf
+#: The least finite float32: what onnxruntime gives for a window that lies in the padding.
+LOWEST = -3.4028234663852886e38
 #: Registers beside the columns' results that streams need: one instruction's vectors and a spare.
 STREAM_REGISTERS = 6
 #: Most rows of a window that are unrolled.
