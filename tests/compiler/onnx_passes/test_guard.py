@@ -50,10 +50,11 @@ def test_element_types(dtype: int, spelled: str) -> None:
     assert f"input 'x': has the element type {spelled}, which is not supported" in text
 
 
-def test_sequences() -> None:
+def test_sequences_read_at_a_computed_position() -> None:
     nodes = [
         node("SequenceConstruct", ["x", "x"], ["s"], name="s"),
-        node("ConcatFromSequence", ["s"], ["y"], axis=0),
+        node("ArgMax", ["x"], ["p"], keepdims=0),
+        node("SequenceAt", ["s", "p"], ["y"]),
     ]
     assert "SequenceConstruct 's': the operator is not supported" in message(
         build(nodes, {"x": [2]}, ["y"])
