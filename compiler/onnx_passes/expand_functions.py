@@ -10,13 +10,11 @@ from onnx_ir.passes.common import InlinePass
 
 from edgewright.compiler.onnx_passes.graph_edits import (
     NODES_KEY,
-    attribute_int,
     is_onnx,
     is_used,
     original_nodes,
-    static_shape,
 )
-from edgewright.compiler.onnx_passes.refusals import RULES
+from edgewright.compiler.onnx_passes.refusals import RULES, misfit_parameter
 from edgewright.compiler.onnx_passes.supported_operators import SUPPORTED
 
 __all__ = ["ExpandFunctions"]
@@ -61,20 +59,10 @@ class ExpandFunctions(ir.passes.InPlacePass):
 def _is_refused(node: ir.Node) -> bool:
     if node.op_type not in SUPPORTED:
         return True
+    if node.op_type == "LayerNormalization" and misfit_parameter(node) is not None:
+        return False  # ONNX's definition flattens the axes, to which it cannot broadcast
     rule = RULES.get(node.op_type)
-    return rule is not None and rule(node) is not None and not _is_too_wide(node)
-
-
-def _is_too_wide(node: ir.Node) -> bool:
-    """Whether a parameter of a ``LayerNormalization`` does not fit into its normalized axes.
-
-    ONNX's definition flattens those axes, to which such a parameter cannot broadcast.
-    """
-    shape = static_shape(node.inputs[0]) if node.op_type == "LayerNormalization" else None
-    if shape is None:
-        return False
-    normalized = shape[attribute_int(node, "axis", -1) % len(shape) :]
-    return any(static_shape(value) != normalized for value in node.inputs[1:] if value is not None)
+    return rule is not None and rule(node) is not None
 
 
 def _definition(node: ir.Node, opset: int) -> ir.Function | None:

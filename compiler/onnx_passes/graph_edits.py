@@ -301,10 +301,14 @@ class Rewrite:
 
     def insert(self) -> None:
         """Put the nodes before the old one, which stays."""
+        self._record()
+        self._graph.insert_before(self._node, self._nodes)
+
+    def _record(self) -> None:
+        """Let the new nodes name those of the user's model that they compute."""
         recorded = "\n".join(original_nodes(self._node))
         for made in self._nodes:
             made.metadata_props[NODES_KEY] = recorded
-        self._graph.insert_before(self._node, self._nodes)
 
     def finish(self, result: ir.Value) -> None:
         """Put the nodes into the graph; ``result`` replaces the old output."""
@@ -316,9 +320,7 @@ class Rewrite:
         Args:
             results: outputs of the new nodes, each once; None for an old output that nobody reads.
         """
-        recorded = "\n".join(original_nodes(self._node))
-        for made in self._nodes:
-            made.metadata_props[NODES_KEY] = recorded
+        self._record()
         for old, new in zip(self._node.outputs, results, strict=True):
             if new is not None:
                 name, old.name = old.name, None

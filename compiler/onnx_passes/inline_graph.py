@@ -19,9 +19,9 @@ from edgewright.compiler.onnx_passes.lift_constants import constant_tensor
 __all__ = [
     "MAX_NODES",
     "MAX_TRIPS",
-    "MOST_PARTS",
     "Inliner",
     "count_nodes",
+    "decline_size",
     "decline_types",
     "subgraphs",
 ]
@@ -30,8 +30,6 @@ __all__ = [
 MAX_TRIPS = 1024
 #: Most nodes that one loop may become.
 MAX_NODES = 20_000
-#: Most values that one ``Concat`` joins.
-MOST_PARTS = 32
 
 
 def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
@@ -46,6 +44,14 @@ def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
 def count_nodes(graph: ir.Graph) -> int:
     """Nodes of a graph, those inside its nodes included."""
     return sum(1 + sum(map(count_nodes, subgraphs(node))) for node in graph)
+
+
+def decline_size(trips: int, body: ir.Graph) -> str | None:
+    """Why so many copies of a body are too many to write out, or None."""
+    nodes = trips * count_nodes(body)
+    if nodes > MAX_NODES:
+        return f"its {trips} iterations become {nodes} nodes, and at most {MAX_NODES} are allowed"
+    return None
 
 
 def decline_types(values: Iterable[ir.Value | None]) -> str | None:
@@ -160,17 +166,8 @@ class Inliner:
             self.emit("Unsqueeze", part, axes, stem=f"{stem}/{index}", like=part)
             for index, part in enumerate(parts)
         ]
-        return self._concat(wide, axis, stem)
-
-    def _concat(self, parts: Sequence[ir.Value], axis: int, stem: str) -> ir.Value:
-        """One after the other; many in groups, since TVM nests a condition for each."""
-        while len(parts) > MOST_PARTS:
-            parts = [
-                self._concat(parts[i : i + MOST_PARTS], axis, f"{stem}/part")
-                for i in range(0, len(parts), MOST_PARTS)
-            ]
         along = ir.Attr("axis", ir.AttributeType.INT, axis)
-        return self.emit("Concat", *parts, stem=stem, like=parts[0], attributes=[along])
+        return self.emit("Concat", *wide, stem=stem, like=wide[0], attributes=[along])
 
     def finish(self, results: Sequence[ir.Value | None]) -> None:
         """Remove the control flow; each result replaces one of its outputs.

@@ -9,10 +9,9 @@ import onnx_ir as ir
 
 from edgewright.compiler.onnx_passes.graph_edits import constant_array, is_onnx, is_used
 from edgewright.compiler.onnx_passes.inline_graph import (
-    MAX_NODES,
     MAX_TRIPS,
     Inliner,
-    count_nodes,
+    decline_size,
     decline_types,
 )
 from edgewright.compiler.onnx_passes.select_branch import BRANCHES_KEY
@@ -50,7 +49,7 @@ def _trips(node: ir.Node) -> int | None:
     if most is None or decline_types([*node.inputs, *node.outputs, *body.inputs, *body.outputs]):
         return None
     trips, states = int(np.reshape(most, ())), len(node.inputs) - 2
-    if not 0 < trips <= MAX_TRIPS or trips * count_nodes(body) > MAX_NODES:
+    if not 0 < trips <= MAX_TRIPS or decline_size(trips, body) is not None:
         return None
     return None if any(is_used(value) for value in node.outputs[states:]) else trips
 

@@ -13,7 +13,7 @@ __all__ = ["MOST_OPERANDS", "NarrowConcat"]
 
 #: TVM writes a concatenation as nested conditions, one for each operand, and walks them by
 #: recursion: 512 operands exceed Python's.
-MOST_OPERANDS = 64
+MOST_OPERANDS = 32
 
 
 class NarrowConcat(NodeRewrite):

@@ -122,7 +122,6 @@ def rewrite_operators() -> list[ir.passes.PassBase]:
         RewriteSequences(),
         Repeat([ExpandFunctions(), *fold()]),
         WidenFloat16(),
-        NarrowConcat(),
         ShapeConstants(),
         DropIdentity(),
     ]
@@ -138,7 +137,7 @@ def fold_batch_norms() -> list[ir.passes.PassBase]:
 
 def finish() -> list[ir.passes.PassBase]:
     """Fold what the rewrites made constant, and name what they added."""
-    return [*fold(), NameNodes()]
+    return [*fold(), NarrowConcat(), NameNodes()]
 
 
 def guard() -> list[ir.passes.PassBase]:

@@ -18,7 +18,6 @@ from edgewright.compiler.onnx_passes.graph_edits import (
     known_shape,
     static_shape,
 )
-from edgewright.compiler.onnx_passes.inline_graph import MOST_PARTS
 from edgewright.compiler.onnx_passes.recurrent_activations import (
     Activation,
     activations_of,
@@ -338,16 +337,9 @@ def _final_state(recurrence: Recurrence, states: Sequence[ir.Value], index: int)
 def _concat(
     recurrence: Recurrence, parts: Sequence[ir.Value], axis: int, shape: Sequence[int], stem: str
 ) -> ir.Value:
-    """One after the other along an axis; many in groups, since TVM nests a condition for each."""
+    """One after the other along an axis."""
     if len(parts) == 1:
         return parts[0]
-    groups = [parts[i : i + MOST_PARTS] for i in range(0, len(parts), MOST_PARTS)]
-    if len(groups) > 1:
-        parts = []
-        for index, group in enumerate(groups):
-            inner = list(known_shape(group[0]))
-            inner[axis] *= len(group)
-            parts.append(_concat(recurrence, group, axis, inner, f"{stem}/{index}"))
     axes = [ir.Attr("axis", ir.AttributeType.INT, axis)]
     return recurrence.rewrite.emit("Concat", *parts, stem=stem, shape=shape, attributes=axes)
 

@@ -26,7 +26,7 @@ from edgewright.compiler.onnx_passes.select_branch import BRANCHES_KEY, decline_
 from edgewright.compiler.onnx_passes.unroll_loop import decline_loop
 from edgewright.compiler.onnx_passes.unroll_scan import decline_scan
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "misfit_parameter"]
 
 Rule = Callable[[ir.Node], str | None]
 
@@ -163,13 +163,20 @@ def _lrn(node: ir.Node) -> str | None:
     return _float32_only(node)
 
 
-def _layer_normalization(node: ir.Node) -> str | None:
+def misfit_parameter(node: ir.Node) -> ir.Value | None:
+    """The first parameter of a ``LayerNormalization`` of another shape than the normalized axes."""
     shape = static_shape(node.inputs[0])
-    if shape is not None:
-        normalized = shape[attribute_int(node, "axis", -1) % len(shape) :]
-        for value in node.inputs[1:]:
-            if value is not None and static_shape(value) != normalized:
-                return f"its parameter '{value.name}' has another shape than the normalized axes"
+    if shape is None:
+        return None
+    normalized = shape[attribute_int(node, "axis", -1) % len(shape) :]
+    parameters = (value for value in node.inputs[1:] if value is not None)
+    return next((value for value in parameters if static_shape(value) != normalized), None)
+
+
+def _layer_normalization(node: ir.Node) -> str | None:
+    misfit = misfit_parameter(node)
+    if misfit is not None:
+        return f"its parameter '{misfit.name}' has another shape than the normalized axes"
     return _only_first_output(node)
 
 

@@ -7,10 +7,9 @@ import onnx_ir as ir
 
 from edgewright.compiler.onnx_passes.graph_edits import constant_array, is_onnx, is_used
 from edgewright.compiler.onnx_passes.inline_graph import (
-    MAX_NODES,
     MAX_TRIPS,
     Inliner,
-    count_nodes,
+    decline_size,
     decline_types,
 )
 from edgewright.compiler.onnx_passes.known_values import KnownValues
@@ -58,9 +57,9 @@ def _plan(node: ir.Node, opset: int) -> int | str:
     trips = _count(node, body, opset)
     if isinstance(trips, str):
         return trips
-    nodes = trips * count_nodes(body)
-    if nodes > MAX_NODES:
-        return f"its {trips} iterations become {nodes} nodes, and at most {MAX_NODES} are allowed"
+    reason = decline_size(trips, body)
+    if reason is not None:
+        return reason
     collected = node.outputs[len(body.outputs) - 1 - _scans(node, body) :]
     if trips == 0 and any(is_used(value) for value in collected):
         return "it never runs, and what it collects has no elements"

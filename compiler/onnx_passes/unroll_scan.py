@@ -14,10 +14,9 @@ from edgewright.compiler.onnx_passes.graph_edits import (
     static_shape,
 )
 from edgewright.compiler.onnx_passes.inline_graph import (
-    MAX_NODES,
     MAX_TRIPS,
     Inliner,
-    count_nodes,
+    decline_size,
     decline_types,
 )
 
@@ -55,10 +54,7 @@ def decline_scan(node: ir.Node) -> str | None:
     trips = _trips(node)
     if not 0 < trips <= MAX_TRIPS:
         return f"it has {trips} iterations, and 1 to {MAX_TRIPS} can be written out"
-    nodes = trips * count_nodes(body)
-    if nodes > MAX_NODES:
-        return f"its {trips} iterations become {nodes} nodes, and at most {MAX_NODES} are allowed"
-    return None
+    return decline_size(trips, body)
 
 
 def _states(node: ir.Node) -> int:
