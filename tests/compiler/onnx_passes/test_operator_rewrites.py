@@ -93,6 +93,32 @@ def test_sums_of_float16_are_float32() -> None:
     np.testing.assert_allclose(y.astype(np.float64), exact, rtol=5e-4)
 
 
+def test_float16_is_rounded_where_it_is_stored() -> None:
+    weights = {"w": rng.standard_normal((8, 8)).astype(np.float16)}
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node("MatMul", ["r", "w"], ["m"]),
+        node("Add", ["m", "x"], ["a"]),
+        node("Transpose", ["a"], ["t"], perm=[1, 0]),
+        node("Softmax", ["t"], ["y"]),
+    ]
+    model = build(nodes, {"x": [8, 8]}, ["y"], weights, dtype=FLOAT16)
+    result = prepared(model)
+    rounded = [
+        each.output[0]
+        for each in result.graph.node
+        if each.op_type == "Cast" and each.attribute[0].i == FLOAT16
+    ]
+    assert rounded == ["a", "y"]
+    x = rng.standard_normal((8, 8)).astype(np.float16)
+    logits = (np.maximum(x, 0).astype(np.float64) @ weights["w"] + x).T
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    exact = exponents / exponents.sum(axis=1, keepdims=True)
+    # A logit below 8 is rounded by at most 2**-9, a probability by 2**-11 of its size.
+    assert np.abs(logits).max() < 8
+    np.testing.assert_allclose(run(result, {"x": x})[0], exact, rtol=2 * 2**-9 + 2**-11)
+
+
 def quantized(shape: tuple[int, ...], dtype: type[np.generic]) -> Array:
     info = np.iinfo(dtype)
     return rng.integers(info.min, int(info.max) + 1, shape).astype(dtype)
