@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir as ir
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.compiler.lower import lower
 from edgewright.compiler.onnx_passes import prepare
+from edgewright.compiler.verify.reference import OnnxRuntimeRunner
 from edgewright.deploy.local_library import LocalLinker
 from edgewright.spec.target import host_target
 
@@ -331,19 +331,14 @@ class Comparison:
             ).astype(np.float32)
             for value in model.graph.input
         }
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        expected = session.run(None, feeds)
+        with OnnxRuntimeRunner(model.SerializeToString()) as reference:
+            expected = reference.infer(feeds)
         prepared = ir.to_proto(prepare(ir.from_proto(model)))
         actual = self.linker.run(lower(prepared, self.target, name="model"), feeds)
         worst = 0.0
-        for value, want in zip(model.graph.output, expected, strict=True):
-            got = actual[value.name]
-            assert got.shape == want.shape and got.dtype == want.dtype, value.name
+        for name, want in expected.items():
+            got = actual[name]
+            assert got.shape == want.shape and got.dtype == want.dtype, name
             if not np.isfinite(got).all():
                 return float("inf")
             largest = max(float(np.abs(want).max()), 1e-3)

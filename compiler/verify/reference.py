@@ -31,7 +31,10 @@ _PASSING_OPS = frozenset(
 
 
 class OnnxRuntimeRunner:
-    """onnxruntime on the CPU, all of its optimisations on, deterministic.
+    """onnxruntime on the CPU, deterministic.
+
+    Its optimisations are on, unless one of them breaks the model: merging a padding into a pooling
+    makes some that onnxruntime itself then refuses. The name says so.
 
     Args:
         model: path of the ONNX file, or its bytes (which cannot have external data).
@@ -50,25 +53,32 @@ class OnnxRuntimeRunner:
         Raises:
             UnsupportedModelError: onnxruntime refuses it.
         """
+        from onnxruntime import GraphOptimizationLevel, __version__
+
+        self.name = f"onnxruntime {__version__}"
+        try:
+            self._session = self._open(GraphOptimizationLevel.ORT_ENABLE_ALL)
+        except Exception as error:  # its exceptions share no base but this one
+            try:
+                self._session = self._open(GraphOptimizationLevel.ORT_DISABLE_ALL)
+            except Exception:
+                raise _refused("load", error) from error
+            self.name += ", not optimised"
+        return self
+
+    def _open(self, level: Any) -> Any:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.graph_optimization_level = level
         options.use_deterministic_compute = True
         options.log_severity_level = 4
         # Its threads must not spin on while another engine takes its turn.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         source = self._model if isinstance(self._model, bytes) else str(self._model)
-        self.name = f"onnxruntime {onnxruntime.__version__}"
-        try:
-            self._session = onnxruntime.InferenceSession(
-                source, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # its exceptions share no base but this one
-            raise _refused("load", error) from error
-        return self
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
     def __exit__(
         self,

@@ -48,6 +48,21 @@ def test_a_model_that_the_reference_refuses_is_unsupported() -> None:
         pass
 
 
+def test_a_model_that_only_its_optimisations_break_is_run_without_them() -> None:
+    nodes = [
+        helper.make_node("Pad", ["x", "pads"], ["p"]),
+        helper.make_node("MaxPool", ["p"], ["y"], kernel_shape=[1, 1]),
+    ]
+    pads = numpy_helper.from_array(np.array([0, 0, 1, 1, 0, 0, 0, 0]), "pads")
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 2, 2])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 3, 3])
+    model = model_of(nodes, [x], [y], [pads])
+    with OnnxRuntimeRunner(model.SerializeToString()) as runner:
+        assert "not optimised" in runner.name
+        pooled = runner.infer({"x": np.ones((1, 1, 2, 2), np.float32)})["y"]
+    np.testing.assert_array_equal(pooled, [[[[0, 0, 0], [0, 1, 1], [0, 1, 1]]]])
+
+
 def test_a_run_that_fails_is_reported() -> None:
     with (
         OnnxRuntimeRunner(one_node("Relu").SerializeToString()) as runner,
