@@ -4,6 +4,7 @@
 #   make test     lint, type-check and run every test
 #   make lint     ruff and mypy only
 #   make format   rewrite the Python files in the project's format
+#   make emulated-board   boot a whole ARM board in QEMU, with ssh on the loopback, until Ctrl-C
 #   make clean    remove what the targets above made, the environment too
 
 PYTHON ?= python3
@@ -12,14 +13,18 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
 SOURCES := spec models schedules compiler deploy edgewright tests examples benchmarks .ci
 
-.PHONY: demo test lint format clean environment emulator compilers
+.PHONY: demo test lint format clean environment emulator compilers emulated-board board-emulator
 .DELETE_ON_ERROR:
 
 demo: environment emulator
 	$(BIN)/python examples/demo.py
 
-test: environment emulator compilers lint
+test: environment emulator board-emulator compilers lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+# For another core or an older Debian: BOARD="--core cortex-a76 --image bullseye".
+emulated-board: environment board-emulator
+	$(BIN)/python -m tests.board $(BOARD)
 
 lint: environment
 	$(BIN)/ruff check $(SOURCES)
@@ -50,6 +55,13 @@ emulator:
 	@sh .ci/system_package.sh qemu-aarch64-static qemu-user-static "to verify bundles for ARM boards on this machine"
 	@sh .ci/system_package.sh qemu-aarch64 qemu-user "to count executed instructions"
 
+board-emulator:
+	@sh .ci/system_package.sh qemu-system-aarch64 qemu-system-arm "to emulate whole boards"
+	@sh .ci/system_package.sh ssh openssh-client "to log in to boards"
+	@sh .ci/system_package.sh mke2fs e2fsprogs "to make the disks of emulated boards"
+	@sh .ci/system_package.sh busybox busybox-static "to ask a board about itself in its smallest shell"
+
 compilers:
 	@sh .ci/system_package.sh llvm-mca llvm "to check that inner loops keep a core busy"
 	@sh .ci/system_package.sh gcc "gcc libc6-dev" "to test the C runtime under sanitizers"
+	@sh .ci/system_package.sh /usr/sbin/sshd openssh-server "to test deployments to this machine over ssh"

@@ -1,32 +1,45 @@
-"""Latency of a bundle, alone or side by side with onnxruntime.
+"""What a benchmark says: latencies, and everything that they mean nothing without.
 
-Contenders take turns in short rounds within one run, in alternating order, so that a busy machine
-or a changing clock meets all of them alike. Compare medians of one run, never of two.
+The JSON of ``edgewright bench --json`` is :class:`Benchmark`: a field is a key, a tuple a list.
+Compare medians of one run, never of two; across runs, :mod:`edgewright.deploy.compare_benchmarks`
+says what is beyond the noise of both.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import platform
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Benchmark", "Conditions", "LayerTime", "Timing", "conditions", "time_in_turns"]
+from edgewright.deploy.machine_state import MachineState
+from edgewright.spec.decode import decode
+from edgewright.spec.errors import UsageError
 
-#: Runs of each contender before the first that counts.
-WARMUP = 5
-#: A round of one contender lasts about this long: many inferences of a small model, one of a large.
-ROUND_SECONDS = 0.02
-#: Measuring ends after this long for each contender, or after :data:`MAX_REPEATS` inferences.
-BUDGET_SECONDS = 2.0
-MIN_REPEATS = 10
-MAX_REPEATS = 2000
+__all__ = [
+    "BENCHMARK_SCHEMA",
+    "Benchmark",
+    "Conditions",
+    "LayerTime",
+    "Timing",
+    "conditions",
+    "make_timing",
+    "read_benchmark",
+]
+
+#: Raised by one whenever a reader of the previous version would misread the new one.
+BENCHMARK_SCHEMA = 1
+
+#: A run is cut into this many pieces; how far their medians lie apart is its noise.
+_BLOCKS = 10
+#: A ninth decile this far above the median says that something disturbed the run.
+_NOISY = 1.15
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,15 @@ class Timing:
         p90_ms: nine of ten are faster.
         p99_ms: ninety-nine of a hundred are faster.
         min_ms: the fastest.
+        max_ms: the slowest.
+        mean_ms: their mean.
+        block_medians_ms: medians of the run's pieces, in order.
+        cpus: CPUs that it was kept on, such as ``4-7``; empty for any.
+        load_ms: time to load the library and place the weights; None where it was not measured.
+        first_run_ms: the first inference; likewise.
+        peak_memory_bytes: most memory of the process; likewise.
+        marks: why the numbers should not be trusted: ``noisy``, ``throttled``, ``slow clock``,
+            ``busy``.
     """
 
     engine: str
@@ -52,6 +74,14 @@ class Timing:
     p90_ms: float
     p99_ms: float
     min_ms: float
+    max_ms: float
+    mean_ms: float
+    block_medians_ms: tuple[float, ...] = ()
+    cpus: str = ""
+    load_ms: float | None = None
+    first_run_ms: float | None = None
+    peak_memory_bytes: int | None = None
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +94,9 @@ class LayerTime:
         kernel: the kernel's name.
         median_us: median in microseconds, one inference.
         share: of the sum of all layers.
-        gmacs_per_second: thousand million multiply-accumulates in a second; 0 for others.
+        gflops: thousand million operations in a second, two for a multiply-accumulate; 0 for
+            layers without any.
+        of_peak: ``gflops`` as a share of what the threads could do at most.
     """
 
     name: str
@@ -72,7 +104,8 @@ class LayerTime:
     kernel: str
     median_us: float
     share: float
-    gmacs_per_second: float
+    gflops: float
+    of_peak: float
 
 
 @dataclass(frozen=True)
@@ -98,15 +131,34 @@ class Benchmark:
 
     Attributes:
         on: where the bundle ran.
+        model: the bundle's name.
+        model_sha256: hash of the ONNX file that it was compiled from.
+        target: the board or core it was compiled for.
+        generator: the program that compiled it, with its version.
         conditions: the machine.
         timings: the bundle's first, for each number of threads, then the other engine's.
-        layers: by layer, if asked for; one thread's worth of the first number of threads.
+        states: the machine before, during and after.
+        layers: by layer, if asked for, with the first number of threads.
+        peak_gflops: operations that one thread can do in a second at most, measured, in thousand
+            millions; None without layers.
+        profile_cost_ms: what reading the clock around each layer adds; None without layers.
+        recommendation: which CPUs and number of threads to use; empty unless several were tried.
+        schema_version: :data:`BENCHMARK_SCHEMA` of the writer.
     """
 
     on: str
+    model: str
+    model_sha256: str
+    target: str
+    generator: str
     conditions: Conditions
     timings: tuple[Timing, ...]
+    states: tuple[MachineState, ...] = ()
     layers: tuple[LayerTime, ...] = ()
+    peak_gflops: float | None = None
+    profile_cost_ms: float | None = None
+    recommendation: str = ""
+    schema_version: int = BENCHMARK_SCHEMA
 
     def ratio(self, threads: int) -> float | None:
         """How many times faster the bundle is than the other engine, or None if it was not run."""
@@ -122,56 +174,62 @@ class Benchmark:
         return row
 
 
-def time_in_turns(
-    contenders: Mapping[tuple[str, int], Callable[[], None]],
-    *,
-    repeats: int | None = None,
-    progress: Callable[[float], None] = lambda fraction: None,
-) -> tuple[Timing, ...]:
-    """Time every contender, in turns.
+def read_benchmark(path: Path) -> Benchmark:
+    """Read what ``edgewright bench --json`` printed.
+
+    Raises:
+        UsageError: the file cannot be read, or holds something else.
+    """
+
+    def broken(what: str) -> UsageError:
+        return UsageError(
+            f"'{path}' {what}",
+            rule="It is what `edgewright bench --json` printed.",
+            remedy="Measure again with this version.",
+        )
+
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise broken(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if not isinstance(raw, dict) or "timings" not in raw:
+        raise broken("is no benchmark")
+    if raw.get("schema_version") != BENCHMARK_SCHEMA:
+        raise broken("is no benchmark of this schema")
+    raw.pop("times_faster", None)
+    return decode(Benchmark, raw, broken)
+
+
+def make_timing(
+    engine: str, threads: int, warmup: int, samples_ms: Sequence[float], **others: Any
+) -> Timing:
+    """Statistics of a run.
 
     Args:
-        contenders: what runs one inference, by engine and threads.
-        repeats: inferences of each that count; None for as many as :data:`BUDGET_SECONDS` allow.
-        progress: told the fraction that is done.
+        engine: the contender.
+        threads: threads it used.
+        warmup: inferences before the first sample.
+        samples_ms: one inference each, in the order in which they were measured.
+        **others: further fields of :class:`Timing`.
     """
-    plans = {key: _plan(run, repeats) for key, run in contenders.items()}
-    rounds = max((rounds for _, rounds in plans.values()), default=0)
-    samples: dict[tuple[str, int], list[int]] = {key: [] for key in contenders}
-    order = list(contenders)
-    for done in range(1, rounds + 1):
-        for key in order:
-            run, due = contenders[key], plans[key][0] * done // rounds
-            if len(samples[key]) < due:
-                run()  # fills caches and wakes threads that the others' turn put to rest
-            while len(samples[key]) < due:
-                start = time.perf_counter_ns()
-                run()
-                samples[key].append(time.perf_counter_ns() - start)
-        order.reverse()
-        progress(done / rounds)
-    return tuple(
-        _timing(engine, threads, samples[engine, threads]) for engine, threads in contenders
-    )
-
-
-def _plan(run: Callable[[], None], repeats: int | None) -> tuple[int, int]:
-    """Warm up; then inferences in all, and the rounds that they fill."""
-    elapsed = []
-    for _ in range(WARMUP):
-        start = time.perf_counter()
-        run()
-        elapsed.append(time.perf_counter() - start)
-    seconds = max(min(elapsed), 1e-7)
-    fitting = int(BUDGET_SECONDS / seconds)
-    total = repeats if repeats is not None else min(MAX_REPEATS, max(MIN_REPEATS, fitting))
-    return total, -(-total // max(1, int(ROUND_SECONDS / seconds)))
-
-
-def _timing(engine: str, threads: int, samples_ns: Sequence[int]) -> Timing:
-    values = np.asarray(samples_ns, dtype=np.float64) / 1e6
+    values = np.asarray(samples_ms, dtype=np.float64)
     median, p90, p99 = (float(v) for v in np.percentile(values, [50, 90, 99]))
-    return Timing(engine, threads, WARMUP, len(values), median, p90, p99, float(values.min()))
+    blocks = np.array_split(values, min(_BLOCKS, len(values)))
+    marks = ("noisy",) if p90 > _NOISY * median else ()
+    return Timing(
+        engine,
+        threads,
+        warmup,
+        len(values),
+        median,
+        p90,
+        p99,
+        float(values.min()),
+        float(values.max()),
+        float(values.mean()),
+        tuple(float(np.median(block)) for block in blocks),
+        **{**others, "marks": (*marks, *others.get("marks", ()))},
+    )
 
 
 def conditions() -> Conditions:

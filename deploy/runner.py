@@ -5,24 +5,24 @@ from __future__ import annotations
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgewright.compiler.verify.runner import Array, Runner, check_inputs
+from edgewright.deploy.board_runner import BoardRunner
 from edgewright.deploy.bundle import BundleFolder
+from edgewright.deploy.raw_tensors import pack, unpack
 from edgewright.deploy.transport.qemu import QemuTransport
 from edgewright.deploy.transport.transport import Transport
-from edgewright.spec.errors import BoardError, ToolError, UsageError
+from edgewright.spec.errors import ToolError, UsageError
 from edgewright.spec.target import host_target
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["LibraryRunner", "SelftestRunner", "open_library", "open_runner"]
+__all__ = ["LibraryRunner", "SelftestRunner", "check_host", "open_runner"]
 
 #: How this machine may call an architecture that we name otherwise.
 _MACHINES = {"AMD64": "x86_64", "arm64": "aarch64", "armv7l": "arm", "armv6l": "arm"}
@@ -39,47 +39,35 @@ def open_runner(bundle: BundleFolder, on: str = "host", *, threads: int = 1) -> 
 
     Args:
         bundle: what to run.
-        on: ``host`` (in this process) or ``qemu`` (an emulated CPU).
+        on: ``host`` (in this process), ``qemu`` (an emulated CPU), or a board,
+            ``ssh://user@host[:port][/path]``, where the bundle is put unless it is at the path.
         threads: threads that share the work.
 
     Raises:
         UsageError: no such machine, a number of threads out of range, or a bundle that is for
             another architecture than the host's.
-        ToolError: QEMU is not installed.
-        BoardError: ``ssh://``, which this version does not have.
+        ToolError: QEMU or ssh is not installed.
     """
     if not 1 <= threads <= 64:
         raise UsageError(f"{threads} threads were asked for", rule="A model uses 1 to 64 threads.")
     if on == "host":
-        _check_architecture(bundle)
+        check_host(bundle)
         return LibraryRunner(bundle, threads)
     if on == "qemu":
         return SelftestRunner(bundle, QemuTransport(bundle.manifest.target), threads)
     if on.startswith("ssh://"):
-        raise BoardError(
-            f"'{on}' names a board, and this version cannot reach boards",
-            remedy="Copy the bundle's folder to the board and run bin/selftest there, or use --on "
-            "qemu.",
-        )
+        return BoardRunner(bundle, on, threads)
     raise UsageError(
         f"unknown place to run on, '{on}'", rule="It is host, qemu or ssh://user@host[:port]."
     )
 
 
-def open_library(bundle: BundleFolder, on: str = "host", *, threads: int = 1) -> LibraryRunner:
-    """The runner that can be timed; the arguments and errors are those of :func:`open_runner`."""
-    runner = open_runner(bundle, on, threads=threads)
-    if not isinstance(runner, LibraryRunner):
-        raise UsageError(
-            f"a benchmark on '{on}' was asked for",
-            rule="An emulated time says nothing about a latency.",
-            remedy="Copy the bundle to the board and run bin/bench there, or bench a bundle for "
-            "--target host.",
-        )
-    return runner
+def check_host(bundle: BundleFolder) -> None:
+    """Refuse a bundle that this machine cannot run.
 
-
-def _check_architecture(bundle: BundleFolder) -> None:
+    Raises:
+        UsageError: it is for another architecture, or uses instructions that this machine lacks.
+    """
     machine = platform.machine()
     here, wanted = _MACHINES.get(machine, machine), bundle.manifest.target.arch
     if here != wanted:
@@ -143,29 +131,10 @@ class LibraryRunner:
         try:
             return dict(self._model.infer(arrays))
         except self._module.RuntimeFailure as error:
-            raise self._failed_run(error) from error
-
-    def _failed_run(self, error: Exception) -> ToolError:
-        return ToolError(
-            f"the bundle '{self._bundle.path}' failed to run ({error})",
-            remedy="Compile the model again.",
-        )
-
-    def bind(self, inputs: Mapping[str, Array]) -> Callable[[], None]:
-        """What runs the model once on these inputs, with nothing else to do: for timing.
-
-        Raises:
-            TensorError: the inputs do not fit the model.
-        """
-        run, _ = self._model.bind(check_inputs(inputs, self._bundle.manifest.inputs))
-
-        def once() -> None:
-            try:
-                run()
-            except self._module.RuntimeFailure as error:
-                raise self._failed_run(error) from error
-
-        return once
+            raise ToolError(
+                f"the bundle '{self._bundle.path}' failed to run ({error})",
+                remedy="Compile the model again.",
+            ) from error
 
 
 class SelftestRunner:
@@ -205,7 +174,7 @@ class SelftestRunner:
         arrays = check_inputs(inputs, self._bundle.manifest.inputs)
         with tempfile.TemporaryDirectory(prefix="edgewright-run-") as folder:
             given, result = Path(folder) / "inputs.bin", Path(folder) / "outputs.bin"
-            given.write_bytes(b"".join(array.tobytes() for array in arrays.values()))
+            given.write_bytes(pack(arrays))
             arguments = ["--run", str(given), str(result), "--bundle", str(self._bundle.path)]
             done = self._transport.run(
                 self._bundle.selftest,
@@ -218,17 +187,7 @@ class SelftestRunner:
                     remedy="If an instruction was illegal, the emulator does not know the core: "
                     "update QEMU. Else compile the model again.",
                 )
-            return self._split(result.read_bytes())
-
-    def _split(self, raw: bytes) -> dict[str, Array]:
-        """The outputs, which lie one after another."""
-        arrays: dict[str, Array] = {}
-        offset = 0
-        for spec in self._bundle.manifest.outputs:
-            part = raw[offset : offset + spec.size_bytes]
-            arrays[spec.name] = np.frombuffer(part, np.dtype(spec.dtype)).reshape(spec.shape)
-            offset += spec.size_bytes
-        return arrays
+            return unpack(result.read_bytes(), self._bundle.manifest.outputs)
 
 
 def load_runtime_module(bundle: BundleFolder) -> ModuleType:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from edgewright.deploy.elf_needs import read_needs, version_key
 from edgewright.spec.errors import TargetError, ToolError, UsageError
 from edgewright.spec.target import Target
 
@@ -61,7 +62,12 @@ class RuntimeSources:
         "workspace_memory.c",
     )
     selftest: tuple[str, ...] = ("selftest.c", "bundle_files.c")
-    bench: tuple[str, ...] = ("bench.c", "bench_report.c", "bundle_files.c")
+    bench: tuple[str, ...] = (
+        "bench.c",
+        "bench_peak.c",
+        "bench_report.c",
+        "bundle_files.c",
+    )
     headers: tuple[str, ...] = (
         "bench_report.h",
         "bundle_files.h",
@@ -257,7 +263,7 @@ class Toolchain(ABC):
             f"linking {out}",
         )
         needed = needed_glibc(folder / out)
-        if self.glibc is not None and _version_key(needed) > _version_key(self.glibc):
+        if self.glibc is not None and version_key(needed) > version_key(self.glibc):
             raise ToolError(
                 f"the library {out} needs glibc {needed}, but at most {self.glibc} was asked for",
                 rule="A GNU compiler links with the glibc it was installed with.",
@@ -313,23 +319,8 @@ def open_toolchain(target: Target, *, kind: str = "zig", glibc: str | None = Non
 
 def needed_glibc(library: Path) -> str:
     """The newest version of glibc whose symbols an ELF file asks for; ``0`` if of none."""
-    from elftools.elf.elffile import ELFFile
-    from elftools.elf.gnuversions import GNUVerNeedSection
-
-    versions = ["0"]
-    with library.open("rb") as file:
-        section = ELFFile(file).get_section_by_name(".gnu.version_r")
-        if isinstance(section, GNUVerNeedSection):
-            for _, auxiliaries in section.iter_versions():
-                names = (auxiliary.name for auxiliary in auxiliaries)
-                versions += [n.removeprefix("GLIBC_") for n in names if n.startswith("GLIBC_")]
-    return max(versions, key=_version_key)
-
-
-def _version_key(version: str) -> tuple[int, ...]:
-    """Sorts versions by number. A private symbol version (``PRIVATE``) sorts above all."""
-    parts = version.split(".")
-    return tuple(map(int, parts)) if all(p.isdigit() for p in parts) else (1 << 30,)
+    needs = read_needs(library, library.name)
+    return needs.newest.version if needs is not None and needs.newest is not None else "0"
 
 
 def run_tool(command: Sequence[str], folder: Path, doing: str) -> str:

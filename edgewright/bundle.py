@@ -18,9 +18,12 @@ from edgewright.deploy.bench_bundle import bench_bundle
 from edgewright.deploy.benchmark import Benchmark
 from edgewright.deploy.bundle import BundleFolder, hash_file, replaceable
 from edgewright.deploy.counting.cost import Cost, count_bundle
+from edgewright.deploy.deploy import Deployment, deploy_bundle
 from edgewright.deploy.manifest import Manifest
 from edgewright.deploy.output_folder import staged_folder
 from edgewright.deploy.runner import open_runner
+from edgewright.deploy.transport.open_machine import open_machine
+from edgewright.deploy.transport.ssh_address import parse_ssh_address
 from edgewright.labelled_samples import classify_samples
 from edgewright.models.datasets.preprocessing import Preprocessing
 from edgewright.spec.errors import UsageError
@@ -68,7 +71,7 @@ class Bundle:
 
         Args:
             inputs: an array for each input, by name, of exactly its shape and element type.
-            on: ``host`` or ``qemu``.
+            on: ``host``, ``qemu``, or a board: ``ssh://user@host[:port][/path]``.
             threads: threads that share the work.
 
         Returns:
@@ -101,7 +104,7 @@ class Bundle:
             model: the ONNX file that the bundle was compiled from. Without it, the golden tensors
                 of the bundle are compared; with it, onnxruntime runs beside the bundle on fresh
                 seeded inputs too.
-            on: ``host`` or ``qemu``.
+            on: ``host``, ``qemu``, or a board: ``ssh://user@host[:port][/path]``.
             atol: absolute tolerance of ``numpy.allclose``; see
                 :mod:`edgewright.compiler.verify.compare` for the default.
             rtol: relative tolerance of ``numpy.allclose``.
@@ -167,7 +170,7 @@ class Bundle:
             limit: at most that many samples, evenly spread; None for all.
             mean: one number, or one for each channel, for pixels from 0 to 1.
             deviation: likewise.
-            on: ``host`` or ``qemu``.
+            on: ``host``, ``qemu``, or a board: ``ssh://user@host[:port][/path]``.
             atol: absolute tolerance of ``numpy.allclose``; see :meth:`verify`.
             rtol: relative tolerance of ``numpy.allclose``.
             threads: threads that share the work.
@@ -214,6 +217,7 @@ class Bundle:
         *,
         on: str = "host",
         threads: int | Sequence[int] = 1,
+        sweep: bool = False,
         vs: str | None = None,
         model: str | os.PathLike[str] | None = None,
         repeats: int | None = None,
@@ -223,16 +227,19 @@ class Bundle:
         """Measure the latency of one inference.
 
         Args:
-            on: ``host``; under emulation nothing is timed.
+            on: ``host``, or a board, ``ssh://user@host[:port][/path]``, where the bundle is put
+                unless it is at the path; under emulation nothing is timed.
             threads: a number of threads, or several.
+            sweep: try every number of threads on every cluster instead, and recommend one.
             vs: ``onnxruntime`` to time it too, in turns with the bundle; needs ``model``.
             model: the ONNX file that the bundle was compiled from.
             repeats: inferences that count; None for what about two seconds allow.
             profile: time each layer too.
-            progress: told ``bench`` and the fraction that is done.
+            progress: told ``copy``, ``bench`` and the fraction that is done.
 
         Raises:
             UsageError: an unknown engine, no model for it, a place where time means nothing.
+            BoardError: the board cannot be reached, or lacks what the bundle needs.
         """
         if vs is not None and model is not None:
             self._check_model(Path(model))
@@ -240,12 +247,35 @@ class Bundle:
             self._folder,
             on=on,
             threads=(threads,) if isinstance(threads, int) else tuple(threads),
+            sweep=sweep,
             versus=vs,
             model=None if model is None else Path(model),
             repeats=repeats,
             profile=profile,
             progress=progress or silent,
         )
+
+    def deploy(
+        self, address: str, *, selftest: bool = True, progress: Progress | None = None
+    ) -> Deployment:
+        """Bring the bundle to a board: whole, proven there, or not at all.
+
+        Args:
+            address: ``ssh://user@host[:port][/path]``; without a path ``~/edgewright/NAME``.
+            selftest: run the golden inputs there before the new version takes the old one's place.
+            progress: told ``check``, ``copy``, ``selftest`` and the fraction that is done.
+
+        Raises:
+            UsageError: a malformed address.
+            BoardError: the board cannot be reached, lacks what the bundle needs, or refused the
+                copy; the old version is untouched.
+            VerificationError: the board computes other numbers than the reference; likewise.
+        """
+        path = parse_ssh_address(address).path
+        with open_machine(address) as machine:
+            return deploy_bundle(
+                self._folder, machine, path, selftest=selftest, progress=progress or silent
+            )
 
     def cost(
         self,

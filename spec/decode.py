@@ -1,6 +1,6 @@
 """Reads what ``json.loads`` gives as a dataclass: the dataclass is the schema.
 
-A field is a key, a tuple is a list, a mapping is an object with keys of any name.
+A field is a key, a tuple is a list, a mapping is an object with keys of any name, and None is null.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def decode(kind: type[_Kind], raw: Any, broken: Callable[[str], Exception]) -> _
     """``raw`` as a value of the dataclass ``kind``.
 
     Args:
-        kind: fields are plain types, tuples of one type, mappings from text, or such dataclasses.
+        kind: fields are plain types, tuples of one type, mappings from text, such dataclasses, or
+            one of these or None.
         raw: objects, lists and plain values.
         broken: makes the error of a clause such as ``lacks 'target.isa'``.
 
@@ -35,6 +36,9 @@ def _decode(kind: Any, raw: Any, where: str, broken: Callable[[str], Exception])
     if dataclasses.is_dataclass(kind):
         return _decode_object(kind, raw, where, broken)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if type(None) in arguments:  # ``kind | None``
+        inner = next(argument for argument in arguments if argument is not type(None))
+        return None if raw is None else _decode(inner, raw, where, broken)
     if origin is tuple:
         if not isinstance(raw, list):
             raise broken(f"holds no list at '{where}'")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgewright.spec.arm_parts import core_of_part
 from edgewright.spec.errors import TargetError
 
 __all__ = ["CORES", "Isa", "Target", "host_target", "parse_target"]
@@ -92,40 +94,72 @@ class Target:
 
 
 def _aarch64(
-    name: str, *, mattr: tuple[str, ...] = (), cores: int = 4, l1_kib: int = 32, l2_kib: int = 512
+    name: str,
+    *,
+    mcpu: str = "",
+    mattr: tuple[str, ...] = (),
+    cores: int = 4,
+    l1_kib: int = 32,
+    l2_kib: int = 512,
+    qemu: str = "",
 ) -> Target:
     return Target(
         name=name,
         mtriple="aarch64-unknown-linux-gnu",
-        mcpu=name,
+        mcpu=mcpu or name,
         mattr=mattr,
         isa=NEON64,
         num_cores=cores,
         l1_bytes=l1_kib * 1024,
         l2_bytes=l2_kib * 1024,
-        qemu_cpu=name,
+        qemu_cpu=qemu or name,
     )
 
 
-#: Cores by name. Cache sizes are those of the commonest SoC with the core: ``cortex-a72`` BCM2711,
-#: ``cortex-a76`` BCM2712, ``cortex-a53`` BCM2837, ``cortex-a7`` BCM2836, ``arm1176jzf-s`` BCM2835.
+def _armv7(
+    name: str, *, mattr: tuple[str, ...], cores: int = 4, l2_kib: int = 1024, qemu: str = ""
+) -> Target:
+    return Target(
+        name=name,
+        mtriple="armv7l-unknown-linux-gnueabihf",
+        mcpu=name,
+        mattr=mattr,
+        float_abi="hard",
+        isa=NEON32,
+        num_cores=cores,
+        l2_bytes=l2_kib * 1024,
+        qemu_cpu=qemu or name,
+    )
+
+
+#: Cores by name. Cache sizes are those of the commonest SoC with the core, as the boards' files
+#: source them: ``cortex-a53`` BCM2837, ``cortex-a55`` RK3588, ``cortex-a57`` Tegra X1,
+#: ``cortex-a72`` BCM2711, ``cortex-a73`` A311D, ``cortex-a76`` BCM2712, ``cortex-a78ae`` Tegra
+#: Orin, ``carmel`` Tegra Xavier, ``denver2`` Tegra X2, ``cortex-a7`` BCM2836, ``cortex-a8`` AM3358,
+#: ``cortex-a9`` i.MX 6Quad, ``cortex-a17`` RK3288, ``arm1176jzf-s`` BCM2835.
+#:
+#: Debian 12's QEMU 7.2 lacks some cores. Another of the same architecture stands in:
+#: ``cortex-a76`` (ARMv8.2-A with dot products and half precision) for ``cortex-a55`` and
+#: ``cortex-a78ae``, and for ``carmel``, which lacks the dot products that LLVM therefore never
+#: emits for it; ``cortex-a72`` (ARMv8.0-A) for ``cortex-a73``; ``cortex-a57`` for ``denver2``;
+#: ``cortex-a15`` (ARMv7-A with VFPv4 and division) for ``cortex-a17``.
 CORES: dict[str, Target] = {
     target.name: target
     for target in (
         _aarch64("cortex-a53", l1_kib=32, l2_kib=512),
-        _aarch64("cortex-a55", l1_kib=32, l2_kib=128),
+        _aarch64("cortex-a55", l1_kib=32, l2_kib=128, qemu="cortex-a76"),
+        _aarch64("cortex-a57", l1_kib=32, l2_kib=2048),
         _aarch64("cortex-a72", l1_kib=32, l2_kib=1024),
+        _aarch64("cortex-a73", l1_kib=32, l2_kib=1024, qemu="cortex-a72"),
         _aarch64("cortex-a76", l1_kib=64, l2_kib=512),
-        Target(
-            name="cortex-a7",
-            mtriple="armv7l-unknown-linux-gnueabihf",
-            mcpu="cortex-a7",
-            mattr=("+neon", "+vfp4"),
-            float_abi="hard",
-            isa=NEON32,
-            l2_bytes=512 * 1024,
-            qemu_cpu="cortex-a7",
-        ),
+        _aarch64("cortex-a78ae", l1_kib=64, l2_kib=256, qemu="cortex-a76"),
+        _aarch64("carmel", cores=8, l1_kib=64, l2_kib=2048, qemu="cortex-a76"),
+        # LLVM does not know it: it gets ARMv8-A code with no core's schedule.
+        _aarch64("denver2", mcpu="generic", cores=2, l1_kib=64, l2_kib=2048, qemu="cortex-a57"),
+        _armv7("cortex-a7", mattr=("+neon", "+vfp4"), l2_kib=512),
+        _armv7("cortex-a8", mattr=("+neon",), cores=1, l2_kib=256),
+        _armv7("cortex-a9", mattr=("+neon",)),
+        _armv7("cortex-a17", mattr=("+neon", "+vfp4"), qemu="cortex-a15"),
         Target(
             name="arm1176",
             mtriple="armv6-unknown-linux-gnueabihf",
@@ -196,14 +230,7 @@ def host_target() -> Target:
             l2_bytes=1024 * 1024,
         )
     if machine == "aarch64":
-        parts = {line.split(":")[1].strip() for line in text.splitlines() if "CPU part" in line}
-        known = {
-            "0xd03": "cortex-a53",
-            "0xd05": "cortex-a55",
-            "0xd08": "cortex-a72",
-            "0xd0b": "cortex-a76",
-        }
-        named = sorted(known[part] for part in parts if part in known)
+        named = sorted(core for core in _cores_of_cpuinfo(text) if core in CORES)
         core = CORES[named[-1]] if named else CORES["cortex-a53"]
         return replace(core, name="host", num_cores=cores)
     raise TargetError(
@@ -211,6 +238,17 @@ def host_target() -> Target:
         rule="The target 'host' exists on x86-64 and aarch64 Linux.",
         remedy="Name a board or a core, such as rpi4 or cortex-a72.",
     )
+
+
+def _cores_of_cpuinfo(text: str) -> set[str]:
+    """Names of the cores in ``/proc/cpuinfo``, of those that are known."""
+    numbers = re.findall(
+        r"^CPU implementer\s*:\s*(0x[0-9a-f]+)$.*?^CPU part\s*:\s*(0x[0-9a-f]+)$",
+        text,
+        re.MULTILINE | re.DOTALL,
+    )
+    found = (core_of_part(int(implementer, 16), int(part, 16)) for implementer, part in numbers)
+    return {core for core in found if core is not None}
 
 
 def _x86_level(flags: set[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -101,16 +101,6 @@ class OnnxRuntimeRunner:
         except Exception as error:  # its exceptions share no base but this one
             raise _refused("run", error) from error
         return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
-
-    def bind(self, inputs: Mapping[str, Array]) -> Callable[[], None]:
-        """What runs the model once on these inputs, with nothing else to do: for timing."""
-        binding = self._session.io_binding()
-        for name, array in inputs.items():
-            binding.bind_cpu_input(name, array)
-        for output in self._session.get_outputs():
-            binding.bind_output(output.name)
-        run = self._session.run_with_iobinding
-        return lambda: run(binding)
 
 
 def _refused(verb: str, error: Exception) -> UnsupportedModelError:

@@ -1,125 +1,98 @@
 """Boards by name, and what a ``--target`` stands for.
 
-A board is one TOML file in this folder; its name is the file's. Neither TVM nor torch is imported.
+A board is one TOML file; its name is the file's. Edgewright's own are in this folder, the user's in
+:func:`user_folder`. Neither TVM nor torch is imported.
+
+A board stands for the core of its default cluster with that cluster's caches. ``num_cores`` of that
+target is the board's ``default_threads``: kernels are cut into tasks for that many threads, and a
+bundle runs with as many unless told otherwise. A bare core's is the core count of a usual cluster.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
-import sys
+import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgewright.deploy.boards.board import Board, Caches, Cluster, OsImage
+from edgewright.deploy.boards.board_file import read_board_file
 from edgewright.spec.errors import TargetError
 from edgewright.spec.target import CORES, Target, parse_target
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-__all__ = ["Board", "Caches", "Cluster", "OsImage", "list_boards", "load_board", "resolve"]
+__all__ = [
+    "Board",
+    "Caches",
+    "Cluster",
+    "OsImage",
+    "check_own_name",
+    "list_boards",
+    "load_board",
+    "resolve",
+    "user_folder",
+]
 
 _FOLDER = Path(__file__).parent
+#: Names end up in commands and in files' names.
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Equal cores that share a clock.
+def user_folder() -> Path:
+    """Where the user's own boards are: ``edgewright/boards`` in ``$XDG_CONFIG_HOME``.
 
-    Attributes:
-        core: a key of :data:`edgewright.spec.target.CORES`.
-        count: number of cores.
-        clock_mhz: highest clock that every board of the name reaches without overclocking.
+    The variable and its default, ``~/.config``, are the XDG base directory specification's, which
+    says that a relative path there counts as none.
     """
-
-    core: str
-    count: int
-    clock_mhz: int
-
-
-@dataclass(frozen=True)
-class Caches:
-    """Caches of the default cluster.
-
-    Attributes:
-        l1d_kib: level 1 data cache of one core.
-        l2_kib: level 2 cache that one core can fill; 0 where there is none.
-        l2_shared: whether the cluster's cores share it.
-        l3_kib: level 3 cache; 0 where there is none.
-    """
-
-    l1d_kib: int
-    l2_kib: int
-    l2_shared: bool
-    l3_kib: int
-
-
-@dataclass(frozen=True)
-class OsImage:
-    """An operating system that the board usually runs.
-
-    Attributes:
-        name: distribution, release and width.
-        glibc: version of its C library, ``2.31``.
-    """
-
-    name: str
-    glibc: str
-
-
-@dataclass(frozen=True)
-class Board:
-    """A physical device.
-
-    Attributes:
-        name: what the command line calls it.
-        title: its maker's name for it.
-        soc: system on chip.
-        clusters: groups of equal cores.
-        default_cluster: index of the cluster that code is generated for and runs on.
-        default_threads: threads a bundle uses unless told otherwise.
-        features: CPU features as ``/proc/cpuinfo`` names them.
-        caches: caches of the default cluster.
-        memory_mb: memory of the smallest model, in MiB.
-        images: operating systems that it usually runs.
-        glibc: oldest C library among the images: what a shared library is linked for.
-        sources: where each fact was read, by the fact's name.
-        target: what code is generated for: the default cluster's core with this board's caches.
-    """
-
-    name: str
-    title: str
-    soc: str
-    clusters: tuple[Cluster, ...]
-    default_cluster: int
-    default_threads: int
-    features: tuple[str, ...]
-    caches: Caches
-    memory_mb: int
-    images: tuple[OsImage, ...]
-    glibc: str
-    sources: Mapping[str, str]
-    target: Target
+    config = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    home = config if config.is_absolute() else Path(os.path.expanduser("~/.config"))
+    return home / "edgewright" / "boards"
 
 
 def load_board(name: str) -> Board:
     """The board of that name.
 
     Raises:
-        TargetError: there is none.
+        TargetError: there is none, or its file is malformed.
     """
-    if name not in _board_names():
+    board = _find(name)
+    if board is None:
         raise _unknown(name, _board_names(), f"Known boards are {', '.join(_board_names())}.")
-    return _read_board(name)
+    return board
 
 
 def list_boards() -> tuple[Board, ...]:
-    """Every board, by name."""
-    return tuple(_read_board(name) for name in _board_names())
+    """Every board, by name: Edgewright's, then the user's.
+
+    Raises:
+        TargetError: a file of the user's is malformed, or has a name that it may not have.
+    """
+    return (*map(_read_shipped, _shipped_names()), *map(_read_own, _own_names()))
+
+
+def check_own_name(name: str) -> None:
+    """Let a name pass that a board of the user's may have.
+
+    Raises:
+        TargetError: it is that of one of Edgewright's boards, of a core, or ``host``, or holds
+            something else than small letters, digits, stops, hyphens and underscores.
+    """
+    taken = (*_shipped_names(), *CORES, "host")
+    if name in taken:
+        raise TargetError(
+            f"'{name}' cannot be the name of a board of your own",
+            rule="Edgewright has a target of that name, and a name always means the same.",
+            remedy=f"Take another, such as my-{name}; your boards are files in {user_folder()}.",
+        )
+    if not _NAME.fullmatch(name):
+        raise TargetError(
+            f"'{name}' cannot be the name of a board",
+            rule="A name is made of small letters, digits, stops, hyphens and underscores, and "
+            "begins with a letter or digit.",
+            remedy="Take another, such as my-board.",
+        )
 
 
 def resolve(text: str | Mapping[str, Any]) -> tuple[Target, Board | None]:
@@ -133,13 +106,14 @@ def resolve(text: str | Mapping[str, Any]) -> tuple[Target, Board | None]:
         The target, and the board where one was named.
 
     Raises:
-        TargetError: no such board or core, malformed JSON, an unknown architecture or key.
+        TargetError: no such board or core, malformed JSON, an unknown architecture or key, or a
+            malformed file of a board of the user's.
     """
     if isinstance(text, Mapping):
         return parse_target(text), None
     name = text.strip()
-    if name in _board_names():
-        board = _read_board(name)
+    board = _find(name)
+    if board is not None:
         return board.target, board
     try:
         return parse_target(name), None
@@ -166,47 +140,31 @@ def _unknown(name: str, known: tuple[str, ...], rule: str) -> TargetError:
     )
 
 
-@functools.cache
+def _find(name: str) -> Board | None:
+    if name in _own_names():
+        return _read_own(name)
+    return _read_shipped(name) if name in _shipped_names() else None
+
+
 def _board_names() -> tuple[str, ...]:
+    return (*_shipped_names(), *_own_names())
+
+
+@functools.cache
+def _shipped_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
 @functools.cache
-def _read_board(name: str) -> Board:
-    """Build a board from its file.
-
-    Raises:
-        ValueError: the file lacks a key, has one too many, or contradicts itself: a defect of the
-            package, not of what its user does.
-    """
-    with (_FOLDER / f"{name}.toml").open("rb") as stream:
-        raw = tomllib.load(stream)
-    try:
-        clusters = tuple(Cluster(**entry) for entry in raw.pop("clusters"))
-        caches = Caches(**raw.pop("caches"))
-        images = tuple(OsImage(**entry) for entry in raw.pop("images"))
-        return Board(
-            name=name,
-            clusters=clusters,
-            caches=caches,
-            images=images,
-            features=tuple(raw.pop("features")),
-            glibc=min((image.glibc for image in images), key=_version),
-            target=_target(clusters[raw["default_cluster"]], caches, raw["default_threads"]),
-            **raw,
-        )
-    except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"{name}.toml does not describe a board: {error!r}") from error
+def _read_shipped(name: str) -> Board:
+    return read_board_file(_FOLDER / f"{name}.toml", own=False)
 
 
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("."))
+def _own_names() -> tuple[str, ...]:
+    """Names in the user's folder, read each time: a board may just have been saved."""
+    return tuple(sorted(path.stem for path in user_folder().glob("*.toml")))
 
 
-def _target(cluster: Cluster, caches: Caches, threads: int) -> Target:
-    return replace(
-        CORES[cluster.core],
-        num_cores=threads,
-        l1_bytes=caches.l1d_kib * 1024,
-        l2_bytes=caches.l2_kib * 1024,
-    )
+def _read_own(name: str) -> Board:
+    check_own_name(name)
+    return read_board_file(user_folder() / f"{name}.toml", own=True)

@@ -23,13 +23,14 @@
 
 static const char USAGE[] =
     "usage: bench [--bundle DIR] [--threads N] [--warmup N] [--repeats N] [--seconds S]\n"
-    "             [--cpu N] [--profile] [--json]\n"
+    "             [--cpus LIST] [--profile] [--json]\n"
     "\n"
     "Measures load, first run and steady-state latency. Stops after N repeats or S seconds,\n"
     "whichever comes first (default: 1000 repeats or 5 s; one given alone is the only limit).\n"
-    "--threads 0 uses every CPU. --cpu N pins the threads to the CPUs N, N+1, ... --profile\n"
-    "measures a second time with a clock read around each step. Inputs are the golden ones, or\n"
-    "pseudo-random ones if there are none. DIR is by default the parent of this program's folder.\n"
+    "--threads 0 uses every CPU. --cpus keeps the threads on some of them, such as 4-7 or 0,3-5.\n"
+    "--profile measures a second time with a clock read around each step. Inputs are the golden\n"
+    "ones, or pseudo-random ones if there are none. DIR is by default the parent of this program's\n"
+    "folder.\n"
     "Exit status: 0 fine, 2 bad use, 3 a file, the system or a kernel failed.\n";
 
 static int parse_arguments(int argc, char** argv, ew_bench_arguments* parsed) {
@@ -45,8 +46,8 @@ static int parse_arguments(int argc, char** argv, ew_bench_arguments* parsed) {
       failed = ew_option_integer(argc, argv, &i, 1, EW_BENCH_MAX_REPEATS, &parsed->repeats);
     } else if (strcmp(argv[i], "--seconds") == 0) {
       failed = ew_option_number(argc, argv, &i, 0, DBL_MAX, &parsed->seconds);
-    } else if (strcmp(argv[i], "--cpu") == 0) {
-      failed = ew_option_integer(argc, argv, &i, 0, CPU_SETSIZE - 1, &parsed->cpu);
+    } else if (strcmp(argv[i], "--cpus") == 0) {
+      failed = (parsed->cpus = ew_option_text(argc, argv, &i)) == NULL;
     } else if (strcmp(argv[i], "--profile") == 0) {
       parsed->profile = 1;
     } else if (strcmp(argv[i], "--json") == 0) {
@@ -74,13 +75,29 @@ static double now_ms(void) {
   return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
 }
 
-static int pin_this_thread(int32_t cpu) {
+/// Keeps this process, and the threads that it will start, on the CPUs of a list such as 0,3-5.
+static int keep_on_cpus(const char* list) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET((unsigned)cpu, &set);
-  if (sched_setaffinity(0, sizeof(set), &set) == 0) return 0;
-  fprintf(stderr, "error: cannot pin to CPU %d: %s.\n", (int)cpu, strerror(errno));
-  return -1;
+  for (const char* at = list; *at != '\0';) {
+    char* end;
+    const long first = strtol(at, &end, 10);
+    long last = first;
+    if (end != at && *end == '-') {
+      at = end + 1;
+      last = strtol(at, &end, 10);
+    }
+    if (end == at || first < 0 || last < first || last >= CPU_SETSIZE ||
+        (*end != '\0' && *end != ',')) {
+      fprintf(stderr, "error: --cpus is '%s', but must be a list such as 4-7 or 0,3-5.\n", list);
+      return EW_EXIT_USAGE;
+    }
+    for (long cpu = first; cpu <= last; ++cpu) CPU_SET((unsigned)cpu, &set);
+    at = *end == ',' ? end + 1 : end;
+  }
+  if (sched_setaffinity(0, sizeof(set), &set) == 0) return EW_EXIT_PASS;
+  fprintf(stderr, "error: cannot stay on the CPUs %s: %s.\n", list, strerror(errno));
+  return EW_EXIT_ENVIRONMENT;
 }
 
 /// Writes one element made from 32 random bits and returns its size: floats in [-1, 1), 8-bit
@@ -203,12 +220,10 @@ static int measure(ew_bench* measured, const ew_bench_arguments* parsed, const c
   const ew_program* program = measured->program;
   const double begin_ms = now_ms();
   double ignored_ms;
-  if (ew_bundle_create(program, dir, parsed->threads, parsed->cpu, &measured->model) != 0) {
+  if (ew_bundle_create(program, dir, parsed->threads, -1, &measured->model) != 0) {
     return -1;
   }
   measured->load_ms = now_ms() - begin_ms;
-  // The pool pins its own threads; this one comes after, or "every CPU" would mean one.
-  if (parsed->cpu >= 0 && pin_this_thread(parsed->cpu) != 0) return -1;
   measured->golden = ew_bundle_has_golden(dir, "input");
   if (!measured->golden) {
     fill_inputs(program, measured->inputs);
@@ -221,7 +236,9 @@ static int measure(ew_bench* measured, const ew_bench_arguments* parsed, const c
     if (run_once(measured, &ignored_ms) != 0) return -1;
   }
   if (take_samples(measured, parsed, &measured->plain, 0) != 0) return -1;
-  return parsed->profile ? profile_steps(measured, parsed) : 0;
+  if (!parsed->profile) return 0;
+  measured->peak_gflops = ew_peak_gflops();
+  return profile_steps(measured, parsed);
 }
 
 static void free_bench(ew_bench* measured) {
@@ -237,7 +254,7 @@ static void free_bench(ew_bench* measured) {
 }
 
 int main(int argc, char** argv) {
-  ew_bench_arguments parsed = {NULL, 1, EW_BENCH_WARMUP, -1, -1.0, -1, 0, 0, 0};
+  ew_bench_arguments parsed = {NULL, 1, EW_BENCH_WARMUP, -1, -1.0, NULL, 0, 0, 0};
   ew_bench measured = {0};
   char dir[EW_PATH_BYTES];
   int status = EW_EXIT_USAGE;
@@ -251,6 +268,7 @@ int main(int argc, char** argv) {
     fputs(USAGE, stdout);
     goto cleanup;
   }
+  if (parsed.cpus != NULL && (status = keep_on_cpus(parsed.cpus)) != EW_EXIT_PASS) goto cleanup;
   status = EW_EXIT_ENVIRONMENT;
   measured.inputs = ew_allocate_tensors(measured.program->inputs, measured.program->num_inputs);
   measured.outputs = ew_allocate_tensors(measured.program->outputs, measured.program->num_outputs);

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 /// The nearest-rank quantile of values in rising order.
 static double quantile(const double* sorted, int32_t count, double fraction) {
@@ -22,6 +23,12 @@ static double sum_of_steps_ms(const ew_bench* measured) {
 static double profile_cost_ms(const ew_bench* measured) {
   return ew_median(measured->profiled.sorted_ms, measured->profiled.count) -
          ew_median(measured->plain.sorted_ms, measured->plain.count);
+}
+
+/// Most memory that this process has had, code and mapped files included.
+static long long peak_memory_bytes(void) {
+  struct rusage usage;
+  return getrusage(RUSAGE_SELF, &usage) == 0 ? (long long)usage.ru_maxrss * 1024 : 0;
 }
 
 static void print_json_text(const char* text) {
@@ -56,11 +63,13 @@ void ew_print_bench_json(const ew_bench* measured, const ew_bench_arguments* par
   printf(", \"runtime_version\": \"%s\", \"abi_version\": %u, \"threads\": %d, \"warmup\": %d, ",
          ew_version(), (unsigned)ew_abi_version(), (int)ew_num_threads(measured->model),
          (int)parsed->warmup);
-  if (parsed->cpu >= 0) {
-    printf("\"cpu\": %d, ", (int)parsed->cpu);
+  printf("\"cpus\": ");
+  if (parsed->cpus != NULL) {
+    print_json_text(parsed->cpus);
   } else {
-    printf("\"cpu\": null, ");
+    printf("null");
   }
+  printf(", \"peak_memory_bytes\": %lld, ", peak_memory_bytes());
   printf("\"inputs\": \"%s\", \"load_ms\": %.6f, \"first_run_ms\": %.6f, \"latency\": ",
          measured->golden ? "golden" : "random", measured->load_ms, measured->first_run_ms);
   print_json_latency(&measured->plain);
@@ -70,7 +79,8 @@ void ew_print_bench_json(const ew_bench* measured, const ew_bench_arguments* par
     return;
   }
   const double sum_ms = sum_of_steps_ms(measured);
-  printf("{\"cost_ms\": %.6f, \"latency\": ", profile_cost_ms(measured));
+  printf("{\"cost_ms\": %.6f, \"peak_gflops\": %.3f, \"latency\": ", profile_cost_ms(measured),
+         measured->peak_gflops);
   print_json_latency(&measured->profiled);
   printf(", \"steps\": [");
   for (uint32_t i = 0; i < program->num_steps; ++i) {
@@ -96,6 +106,7 @@ void ew_print_bench_text(const ew_bench* measured, const ew_bench_arguments* par
          ew_median(sorted, plain->count), quantile(sorted, plain->count, 0.9));
   printf("p99        %10.3f ms\nmax        %10.3f ms\nmean       %10.3f ms\n",
          quantile(sorted, plain->count, 0.99), sorted[plain->count - 1], plain->mean_ms);
+  printf("memory     %10.3f MiB at most\n", (double)peak_memory_bytes() / 1048576.0);
   if (!parsed->profile) return;
   const double sum_ms = sum_of_steps_ms(measured);
   printf("\n step  median ms  share  name  (kernel)\n");
@@ -104,5 +115,6 @@ void ew_print_bench_text(const ew_bench* measured, const ew_bench_arguments* par
            100 * measured->step_median_ms[i] / sum_ms, measured->program->steps[i].name,
            measured->program->steps[i].kernel);
   }
-  printf("Profiling itself costs %.4f ms per run.\n", profile_cost_ms(measured));
+  printf("Profiling itself costs %.4f ms per run. One thread reaches %.1f GFLOP/s at most.\n",
+         profile_cost_ms(measured), measured->peak_gflops);
 }

@@ -10,7 +10,7 @@ typedef struct ew_bench_arguments {
   int32_t warmup;
   int32_t repeats;              // -1: not given
   double seconds;               // negative: not given
-  int32_t cpu;                  // -1: not pinned
+  const char* cpus;             // NULL: any
   int profile;
   int json;
   int help;
@@ -43,10 +43,14 @@ typedef struct ew_bench {
   ew_samples profiled;
   ew_step_times steps;
   double* step_median_ms;
+  double peak_gflops;           // of one thread; 0 without --profile
 } ew_bench;
 
 /// The median of values in rising order: of an even number, the mean of the middle two.
 double ew_median(const double* sorted, int32_t count);
+
+/// Thousand million float32 operations that this thread does in a second at most.
+double ew_peak_gflops(void);
 
 /// Prints everything as one JSON object on one line.
 void ew_print_bench_json(const ew_bench* measured, const ew_bench_arguments* parsed);

@@ -11,7 +11,18 @@ __all__ = ["VERBS", "build_app"]
 
 #: Verbs and groups of verbs, in the order of ``edgewright --help``; each is the module of that name
 #: with ``register(app)``. These modules import nothing heavy: the help must answer at once.
-VERBS = ("models", "inspect", "tune", "compile", "run", "verify", "bench", "cost", "boards")
+VERBS = (
+    "models",
+    "inspect",
+    "tune",
+    "compile",
+    "run",
+    "verify",
+    "deploy",
+    "bench",
+    "cost",
+    "boards",
+)
 
 
 def build_app() -> typer.Typer:

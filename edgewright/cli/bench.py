@@ -9,6 +9,7 @@ import typer
 
 from edgewright.cli.arguments import parse_threads
 from edgewright.cli.session import Debug, Json, On, emit, progress_bar, results, verb
+from edgewright.spec.errors import UsageError
 
 __all__ = ["register"]
 
@@ -20,13 +21,19 @@ def register(app: typer.Typer) -> None:
 
 @verb
 def bench_bundle(
-    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
+    bundle: Annotated[Path | None, typer.Argument(help="The bundle's folder.")] = None,
     model: Annotated[
         Path | None,
         typer.Option("-m", "--model", help="The ONNX file it was compiled from; --vs needs it."),
     ] = None,
     on: On = "host",
     threads: Annotated[str, typer.Option(help="Numbers of threads, such as 1,2,4.")] = "1",
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep", help="Try every number of threads on every cluster, and recommend one."
+        ),
+    ] = False,
     versus: Annotated[
         str | None, typer.Option("--vs", help="Another engine, side by side: onnxruntime.")
     ] = None,
@@ -36,22 +43,44 @@ def bench_bundle(
     profile: Annotated[
         bool, typer.Option("--profile", help="Show the time of each layer.")
     ] = False,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Two files of --json: say what changed beyond noise, and end."),
+    ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of --json, and end.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a bundle's latency: median, p90 and p99 of one inference.
+    """Measure a bundle's latency: load, first run, and median, p90 and p99 of one inference.
 
-    With --vs the engines take turns in one run. Under emulation nothing is timed: an emulated time
-    is no latency.
+    On a board (--on ssh://...) the bundle's static `bench` runs; it is put there first unless the
+    address names where it is. Clocks, temperature, load and throttling are watched meanwhile, and a
+    disturbed run is marked. With --vs the engines take turns in one run. Under emulation nothing is
+    timed: an emulated time is no latency.
     """
+    if compare is not None:
+        _compare(*compare, as_json)
+        return
+    if schema:
+        from edgewright.deploy.benchmark import Benchmark
+        from edgewright.spec.json_schema import json_schema
+
+        emit(json_schema(Benchmark))
+        return
     from edgewright import api
+    from edgewright.report.deployment_tables import ncnn_lines, state_table
     from edgewright.report.tables import benchmark_table, layer_table
 
+    if bundle is None:
+        raise UsageError("no bundle was named", remedy="Name the folder of a bundle.")
     loaded = api.load(bundle)
     with progress_bar() as progress:
         benchmark = loaded.bench(
             on=on,
             threads=parse_threads(threads),
+            sweep=sweep,
             vs=versus,
             model=model,
             repeats=repeats,
@@ -62,6 +91,27 @@ def bench_bundle(
         emit(benchmark.to_dict())
         return
     console = results()
-    console.print(benchmark_table(benchmark))
+    console.print(benchmark_table(benchmark), "")
+    if benchmark.states:
+        console.print(state_table(benchmark), "")
     if profile:
-        console.print("", layer_table(benchmark))
+        console.print(layer_table(benchmark), "")
+    for line in (benchmark.recommendation, *ncnn_lines(benchmark)):
+        if line:
+            console.print(line, markup=False, soft_wrap=True)
+
+
+def _compare(before: Path, after: Path, as_json: bool) -> None:
+    from edgewright.deploy.benchmark import read_benchmark
+    from edgewright.deploy.compare_benchmarks import compare_benchmarks
+    from edgewright.report.deployment_tables import comparison_tables
+
+    comparison = compare_benchmarks(read_benchmark(before), read_benchmark(after))
+    if as_json:
+        emit(comparison.to_dict())
+        return
+    console = results()
+    for table in comparison_tables(comparison):
+        console.print(table, "")
+    for caveat in comparison.caveats:
+        console.print(f"Beware: {caveat}.", markup=False, soft_wrap=True)

@@ -45,7 +45,7 @@ Json = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 On = Annotated[
-    str, typer.Option("--on", help="Where it runs: host, qemu, or ssh://user@host[:port].")
+    str, typer.Option("--on", help="Where it runs: host, qemu, or ssh://user@host[:port][/path].")
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., None])

@@ -130,22 +130,28 @@ def benchmark_table(benchmark: Benchmark) -> Table:
         "median ms",
         "p90 ms",
         "p99 ms",
-        "warmup",
+        "load ms",
+        "first ms",
+        "memory",
         "repeats",
         "times faster",
-        right=frozenset(range(1, 8)),
+        "marks",
+        right=frozenset(range(1, 10)),
     )
     for timing in benchmark.timings:
         ratio = benchmark.ratio(timing.threads) if timing.engine == "edgewright" else None
         table.add_row(
             timing.engine,
-            str(timing.threads),
+            str(timing.threads) + (f" on {timing.cpus}" if timing.cpus else ""),
             f"{timing.median_ms:.3f}",
             f"{timing.p90_ms:.3f}",
             f"{timing.p99_ms:.3f}",
-            str(timing.warmup),
+            f"{timing.load_ms:.1f}" if timing.load_ms is not None else "",
+            f"{timing.first_run_ms:.3f}" if timing.first_run_ms is not None else "",
+            format_bytes(timing.peak_memory_bytes) if timing.peak_memory_bytes else "",
             str(timing.repeats),
             f"{ratio:.2f}" if ratio is not None else "",
+            ", ".join(timing.marks),
         )
     return table
 
@@ -153,11 +159,23 @@ def benchmark_table(benchmark: Benchmark) -> Table:
 def layer_table(benchmark: Benchmark) -> Table:
     """Time of each layer, in the order they run."""
     table = plain_table(
-        "Layers", "layer", "kernel", "median us", "share", "GMAC/s", right=frozenset({2, 3, 4})
+        f"Layers; one thread reaches {benchmark.peak_gflops or 0:.1f} GFLOP/s, and reading the "
+        f"clock adds {benchmark.profile_cost_ms or 0:.3f} ms",
+        "layer",
+        "kernel",
+        "median us",
+        "share",
+        "GFLOP/s",
+        "of peak",
+        right=frozenset({2, 3, 4, 5}),
     )
     for layer in benchmark.layers:
-        rate = f"{layer.gmacs_per_second:.1f}" if layer.gmacs_per_second else ""
         table.add_row(
-            layer.name, layer.kernel, f"{layer.median_us:.1f}", f"{layer.share:.1%}", rate
+            layer.name,
+            layer.kernel,
+            f"{layer.median_us:.1f}",
+            f"{layer.share:.1%}",
+            f"{layer.gflops:.1f}" if layer.gflops else "",
+            f"{layer.of_peak:.0%}" if layer.gflops else "",
         )
     return table

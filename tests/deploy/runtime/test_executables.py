@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgewright.deploy.toolchain import RuntimeSources
 from tests.deploy.runtime.conftest import BUILDS, HERE, LIBRARY, RUNTIME, fake_weights, gcc
 
 
@@ -16,8 +17,9 @@ from tests.deploy.runtime.conftest import BUILDS, HERE, LIBRARY, RUNTIME, fake_w
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("programs")
     common = [*BUILDS["address"], "-DEW_EXECUTABLE", HERE / "fake_model.c",
-              *(RUNTIME / name for name in LIBRARY), RUNTIME / "bundle_files.c"]  # fmt: skip
-    for name, parts in (("selftest", ("selftest.c",)), ("bench", ("bench.c", "bench_report.c"))):
+              *(RUNTIME / name for name in LIBRARY)]  # fmt: skip
+    sources = RuntimeSources()
+    for name, parts in (("selftest", sources.selftest), ("bench", sources.bench)):
         gcc(*common, *(RUNTIME / part for part in parts), "-pthread", "-lm", "-o", folder / name)
     return folder
 
@@ -141,12 +143,24 @@ def test_failed_run_leaves_no_output(programs: Path, bundle: Path, tmp_path: Pat
         ("selftest", ["--atol", "nan"], "--atol is 'nan'"),
         ("bench", ["--repeats", "0"], "--repeats is '0'"),
         ("bench", ["--seconds", "soon"], "--seconds is 'soon'"),
-        ("bench", ["--cpu"], "--cpu needs a value"),
+        ("bench", ["--cpus"], "--cpus needs a value"),
     ],
 )
 def test_bad_use(programs: Path, program: str, arguments: list[str], part: str) -> None:
     done = run(programs / program, *arguments)
     assert done.returncode == 2 and part in done.stderr and "usage:" in done.stderr
+
+
+@pytest.mark.parametrize("cpus", ["1-", "3-1", "0,,1", "a"])
+def test_cpus_are_a_list(programs: Path, cpus: str) -> None:
+    done = run(programs / "bench", "--cpus", cpus)
+    assert done.returncode == 2
+    assert f"--cpus is '{cpus}', but must be a list such as 4-7" in done.stderr
+
+
+def test_cpus_that_are_not_there_are_refused(programs: Path) -> None:
+    done = run(programs / "bench", "--cpus", "1000")
+    assert done.returncode == 3 and "cannot stay on the CPUs 1000: Invalid argument" in done.stderr
 
 
 @pytest.mark.parametrize("program", ["selftest", "bench"])
@@ -165,9 +179,12 @@ def test_bench_prints_a_table(programs: Path, bundle: Path) -> None:
 def test_bench_without_golden_uses_random_inputs(programs: Path, bundle: Path) -> None:
     for path in (bundle / "golden").iterdir():
         path.unlink()
-    done = run(programs / "bench", "--bundle", bundle, "--repeats", "3", "--json", "--cpu", "0")
+    done = run(
+        programs / "bench", "--bundle", bundle, "--repeats", "3", "--json", "--cpus", "0,0-0"
+    )
     measured = json.loads(done.stdout)
-    assert measured["inputs"] == "random" and measured["cpu"] == 0
+    assert measured["inputs"] == "random" and measured["cpus"] == "0,0-0"
+    assert measured["peak_memory_bytes"] > 100_000
     assert measured["profile"] is None and measured["latency"]["repeats"] == 3
 
 

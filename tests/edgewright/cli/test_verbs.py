@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from edgewright.cli.app import build_app
 from edgewright.deploy.bundle import read_bundle
+from tests.deploy.transport.loopback_sshd import LoopbackSshd
 
 Edgewright = Callable[..., Result]
 
@@ -217,10 +219,52 @@ def test_a_missing_qemu_has_status_3(
     assert "sudo apt-get install qemu-user-static" in result.stderr
 
 
-def test_a_board_over_ssh_is_not_yet_there(edgewright: Edgewright, bundle: Path) -> None:
-    result = edgewright("verify", bundle, "--on", "ssh://pi@board")
+def test_a_board_that_does_not_answer_has_status_3(
+    edgewright: Edgewright, bundle: Path, sshd: LoopbackSshd
+) -> None:
+    result = edgewright("verify", bundle, "--on", "ssh://127.0.0.1:1")
     assert result.exit_code == 3
-    assert "this version cannot reach boards" in result.stderr
+    assert "ssh://127.0.0.1:1 refuses connections of ssh" in result.stderr
+
+
+def test_a_board_is_deployed_to_verified_and_measured(
+    edgewright: Edgewright, bundle: Path, model: Path, sshd: LoopbackSshd, tmp_path: Path
+) -> None:
+    address = f"{sshd.address}{tmp_path}/net"
+    result = edgewright("deploy", bundle, address)
+    assert result.exit_code == 0, result.stderr
+    assert "selftest: PASS" in result.stdout and "C library" in result.stdout
+    again = parsed(edgewright("deploy", bundle, address, "--json"))
+    assert (again["sent_files"], again["place"]) == (0, f"{tmp_path}/net")
+    assert edgewright("verify", bundle, "--model", model, "--on", address).exit_code == 0
+    result = edgewright("bench", bundle, "--on", address, "--repeats", 5, "--threads", "1,2")
+    assert result.exit_code == 0, result.stderr
+    for part in ("median ms", "first ms", "throttled"):
+        assert part in result.stdout
+    ncnn = re.findall(
+        r"^ +fake  min = +[0-9.]+  max = +[0-9.]+  avg = +[0-9.]+$", result.stdout, re.M
+    )
+    assert len(ncnn) == 2
+
+
+def test_two_benchmarks_are_compared(edgewright: Edgewright, bundle: Path, tmp_path: Path) -> None:
+    files = []
+    for name in ("a", "b"):
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(edgewright("bench", bundle, "--repeats", 20, "--json").stdout)
+    result = edgewright("bench", "--compare", *files)
+    assert result.exit_code == 0, result.stderr
+    assert "verdict" in result.stdout and "edgewright" in result.stdout
+    (change,) = parsed(edgewright("bench", "--compare", *files, "--json"))["changes"]
+    assert change["verdict"] in ("faster", "slower", "same")
+    result = edgewright("bench", "--compare", files[0], bundle / "manifest.json")
+    assert result.exit_code == 2 and "is no benchmark" in result.stderr
+
+
+def test_the_schema_of_benchmarks_is_printed(edgewright: Edgewright) -> None:
+    schema = parsed(edgewright("bench", "--schema"))
+    assert schema["title"] == "Benchmark" and "timings" in schema["required"]
+    assert edgewright("bench").exit_code == 2
 
 
 def test_bench_measures_in_turns(edgewright: Edgewright, bundle: Path, model: Path) -> None:

@@ -65,18 +65,25 @@ def test_a_verification_shows_what_failed_and_what_would_pass() -> None:
 def test_a_benchmark_names_its_conditions_and_the_ratio() -> None:
     benchmark = Benchmark(
         "host",
+        "net",
+        "0" * 64,
+        "rpi4",
+        "edgewright 1",
         Conditions("Cortex-A72", 4, "performance", 1500),
         (
-            Timing("edgewright", 2, 5, 100, 2.0, 2.5, 3.0, 1.5),
-            Timing("onnxruntime 1", 2, 5, 100, 3.0, 3.5, 4.0, 2.5),
+            Timing("edgewright", 2, 5, 100, 2.0, 2.5, 3.0, 1.5, 3.5, 2.1, load_ms=7.7),
+            Timing("onnxruntime 1", 2, 5, 100, 3.0, 3.5, 4.0, 2.5, 4.5, 3.1, marks=("noisy",)),
         ),
-        (LayerTime("conv1", "conv2d", "f32_conv2d", 120.0, 0.6, 12.5),),
+        layers=(LayerTime("conv1", "conv2d", "f32_conv2d", 120.0, 0.6, 12.5, 0.87),),
+        peak_gflops=14.4,
+        profile_cost_ms=0.012,
     )
     text = printed(tables.benchmark_table(benchmark))
-    for part in ("Cortex-A72", "governor performance", "1500 MHz", "2.000", "1.50", "warmup"):
+    for part in ("Cortex-A72", "governor performance", "1500 MHz", "2.000", "1.50", "7.7", "noisy"):
         assert part in text
     layers = printed(tables.layer_table(benchmark))
     assert "60.0%" in layers
-    assert "12.5" in layers
+    for part in ("12.5", "87%", "14.4 GFLOP/s", "0.012 ms"):
+        assert part in layers
     assert benchmark.ratio(2) == pytest.approx(1.5)
     assert benchmark.ratio(1) is None
