@@ -42,7 +42,8 @@ def sshd_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackS
     """An ssh server on loopback for the whole run."""
     missing = missing_tools()
     if missing:
-        message = f"not installed: {', '.join(missing)} (make compilers installs them)"
+        names = ", ".join(missing)
+        message = f"not installed: {names}; apt-get installs them, to test deployments over ssh"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)

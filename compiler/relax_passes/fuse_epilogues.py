@@ -174,7 +174,7 @@ def _simple_activation(call: Any) -> Activation | None:
     if name in _SIMPLE:
         return Activation(name.rsplit(".", 1)[1])
     if name == "relax.clip":
-        return Activation("clip", low=float(call.args[1]), high=float(call.args[2]))
+        return Activation("clip", low=float(call.args[1].value), high=float(call.args[2].value))
     if name == "relax.nn.leakyrelu":
         return Activation("leaky_relu", alpha=float(call.attrs.alpha))
     return None

@@ -163,7 +163,7 @@ def _hard_swish(graph: _Graph, x: Any, gate: Any) -> tuple[Activation, float] | 
         matches = inner.kind == "hard_sigmoid" and fits and source.same_as(x)
         return (Activation("hard_swish"), 1.0) if matches else None
     clip = graph.arguments(gate, "relax.clip")
-    if clip is None or (float(clip[1]), float(clip[2])) != (0.0, 6.0):
+    if clip is None or (clip[1].value, clip[2].value) != (0, 6):
         return None
     base, shift = graph.shifted(clip[0])
     return (Activation("hard_swish"), 1 / 6) if base.same_as(x) and shift == 3.0 else None

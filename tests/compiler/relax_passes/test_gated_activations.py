@@ -54,6 +54,7 @@ SPELLINGS: dict[str, tuple[Sequence[onnx.NodeProto], Activation]] = {
         [*CLIP, node("Mul", "x c", "d"), node("Mul", "sixth d", "y")],
         Activation("hard_swish"),
     ),
+    "case 3, the operator": ([node("HardSwish", "x", "y")], Activation("hard_swish")),
     "case 3, by its gate": (
         [node("HardSigmoid", "x", "a", alpha=1 / 6, beta=0.5), node("Mul", "x a", "y")],
         Activation("hard_swish"),
