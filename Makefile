@@ -64,5 +64,6 @@ board-emulator:
 compilers:
 	@sh .ci/system_package.sh llvm-mca llvm "to check that inner loops keep a core busy"
 	@sh .ci/system_package.sh gcc "gcc libc6-dev" "to test the C runtime under sanitizers"
+	@sh .ci/system_package.sh g++ g++ "to test the example in C++"
 	@# Debian's package starts a server: on a person's machine that is for them to decide.
 	@[ -z "$$CI" ] || sh .ci/system_package.sh /usr/sbin/sshd openssh-server "to test deployments over ssh"
