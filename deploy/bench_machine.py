@@ -145,7 +145,13 @@ trap 'exit 3' HUP INT TERM PIPE
 edgewright_state before
 ./bin/bench {command} >"$output" 2>"$output.said" &
 pid=$!
-while sleep 1 && kill -0 $pid 2>/dev/null; do edgewright_state during; done
+nap=1 every=1 turn=0
+if sleep 0.2 2>/dev/null; then nap=0.2 every=5; fi  # POSIX knows whole seconds only
+while kill -0 $pid 2>/dev/null; do
+  turn=$((turn + 1))
+  if [ $((turn % every)) = 0 ]; then edgewright_state during; fi
+  sleep $nap
+done
 wait $pid
 status=$?
 pid=

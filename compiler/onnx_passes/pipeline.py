@@ -50,6 +50,7 @@ from edgewright.compiler.onnx_passes.rewrite_rnn import RewriteRnn
 from edgewright.compiler.onnx_passes.rewrite_sequences import RewriteSequences
 from edgewright.compiler.onnx_passes.rewrite_sum import RewriteSum
 from edgewright.compiler.onnx_passes.rewrite_swish import RewriteSwish
+from edgewright.compiler.onnx_passes.rewrite_tensor_scatter import RewriteTensorScatter
 from edgewright.compiler.onnx_passes.select_branch import SelectBranch
 from edgewright.compiler.onnx_passes.shape_constants import ShapeConstants
 from edgewright.compiler.onnx_passes.spread_old_slopes import SpreadOldSlopes
@@ -120,6 +121,7 @@ def rewrite_operators() -> list[ir.passes.PassBase]:
         RewriteQuantized(),
         RewriteResize(),
         RewriteSequences(),
+        RewriteTensorScatter(),
         Repeat([ExpandFunctions(), *fold()]),
         WidenFloat16(),
         ShapeConstants(),

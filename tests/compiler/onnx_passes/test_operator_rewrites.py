@@ -217,3 +217,23 @@ def test_sequences_of_known_members(nodes: list[onnx.NodeProto]) -> None:
     result = prepared(model)
     assert not any("equence" in each.op_type for each in result.graph.node)
     assert np.array_equal(run(result, feeds)[0], run(model, feeds)[0])
+
+
+@pytest.mark.parametrize("mode", ["linear", "circular"])
+@pytest.mark.parametrize("axis", [1, -2, -1])
+def test_a_cache_is_updated_in_place(mode: str, axis: int) -> None:
+    shape, update = [2, 5, 6, 7], [2, 5, 6, 7]
+    update[axis] = 3
+    begins = np.array([1, 2 if mode == "linear" else 4])
+    nodes = [node("TensorScatter", ["x", "u", "b"], ["y"], axis=axis, mode=mode)]
+    u = rng.standard_normal(update).astype(np.float32)
+    model = build(nodes, {"x": shape}, ["y"], {"u": u, "b": begins}, opset=24)
+    x = rng.standard_normal(shape).astype(np.float32)
+    expected = x.copy()
+    for sample, begin in enumerate(begins):
+        for step in range(3):
+            place = (begin + step) % shape[axis]
+            np.moveaxis(expected[sample], axis if axis < 0 else axis - 1, 0)[place] = np.moveaxis(
+                u[sample], axis if axis < 0 else axis - 1, 0
+            )[step]
+    np.testing.assert_array_equal(run(prepared(model), {"x": x})[0], expected)
