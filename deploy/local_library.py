@@ -10,7 +10,6 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from edgewright.compiler.verify.runner import Array
@@ -46,12 +45,7 @@ class LocalLinker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._temporary.cleanup()
 
     def run(self, compiled: Compiled, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from edgewright.compiler.verify.runner import Array, Runner, check_inputs
@@ -115,12 +115,7 @@ class LibraryRunner:
             raise _failed(self._bundle, error) from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Free the model."""
         self._model.close()
         self._model = None
@@ -156,12 +151,7 @@ class SelftestRunner:
         """Nothing to load: each inference is a run of the program."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Nothing to free."""
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

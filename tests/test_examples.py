@@ -1,4 +1,4 @@
-"""The examples for the board are built and run on this machine; tests/board runs them on a board."""
+"""The examples for the board, built and run on this machine; tests/board runs them on a board."""
 
 from __future__ import annotations
 

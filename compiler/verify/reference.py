@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,12 +79,7 @@ class OnnxRuntimeRunner:
         source = self._model if isinstance(self._model, bytes) else str(self._model)
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Free the session."""
         self._session = None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from edgewright.deploy.transport.machine import Sent, ignore_sent
@@ -28,12 +27,7 @@ class LocalMachine:
         """Nothing to connect."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Nothing to close."""
 
     def shell(self, script: str, *, timeout_seconds: float) -> Completed:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 from edgewright.deploy.transport.transport import Completed
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
 __all__ = ["Machine", "Sent", "ignore_sent"]
@@ -36,12 +34,7 @@ class Machine(Protocol):
         """Prepare a connection; it is made by the first call."""
         ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Close the connection."""
         ...
 

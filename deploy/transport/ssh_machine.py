@@ -14,7 +14,6 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from edgewright.deploy.transport.machine import Sent, ignore_sent
@@ -72,12 +71,7 @@ class SshMachine:
         self._sockets = tempfile.TemporaryDirectory(prefix="edgewright-ssh-")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Close the shared connection."""
         if self._sockets is None:
             return

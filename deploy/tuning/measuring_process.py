@@ -12,7 +12,6 @@ from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from edgewright.compiler.tunable import Tunable
@@ -60,12 +59,7 @@ class MeasuringProcess:
         self._folder = Path(tempfile.mkdtemp(prefix="edgewright-tune-"))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """End the process and remove what it built."""
         self._stop()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,6 +1,6 @@
 """As classify.c, in Python: needs numpy on the board, and nothing else.
 
-    python3 classify.py BUNDLE INPUT.bin [THREADS]
+Usage: python3 classify.py BUNDLE INPUT.bin [THREADS]
 """
 
 import sys
@@ -10,7 +10,7 @@ import numpy as np
 
 bundle = Path(sys.argv[1])
 sys.path.insert(0, str(bundle / "python"))
-from edgewright_runtime import Model  # noqa: E402  # it is found by the line above
+from edgewright_runtime import Model  # noqa: E402
 
 threads = int(sys.argv[3]) if len(sys.argv) > 3 else 1
 with Model(bundle, threads=threads) as model:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 
 __all__ = ["LoopbackSshd", "missing_tools"]
 
@@ -91,11 +90,6 @@ class LoopbackSshd:
             time.sleep(0.05)
         raise RuntimeError(f"sshd did not start: {(self._folder / 'sshd.log').read_text()}")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._process.terminate()
         self._process.wait()
