@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import shlex
 import sys
@@ -32,6 +33,8 @@ ENGINES = ("onnxruntime",)
 
 _VERSUS = Path(__file__).with_name("bench_versus.py")
 _VERSUS_SECONDS = 3600.0
+#: What the device tree of QEMU's board ``virt`` calls it.
+_VIRTUAL_BOARD = "linux,dummy-virt"
 _NO_PACKAGE = 4
 _NO_PROGRAM = 127
 
@@ -96,7 +99,7 @@ def bench_bundle(
             target=bundle.manifest.board,
             generator=bundle.manifest.generator,
             conditions=_conditions(report, states),
-            timings=tuple(timings),
+            timings=tuple(_marked(timing, report) for timing in timings),
             states=tuple(states),
             layers=layers,
             peak_gflops=peak,
@@ -162,6 +165,13 @@ def _versus_timings(said: dict[str, Any], threads: Sequence[int]) -> list[Timing
         for count in threads
         for engine, name in names.items()
     ]
+
+
+def _marked(timing: Timing, report: BoardReport) -> Timing:
+    """Mark what a virtual machine measured: if it is emulated, its times are no latencies."""
+    if _VIRTUAL_BOARD not in report.compatible:
+        return timing
+    return dataclasses.replace(timing, marks=(*timing.marks, "virtual machine"))
 
 
 def _conditions(report: BoardReport, states: Sequence[MachineState]) -> Conditions:

@@ -63,7 +63,7 @@ class Timing:
         first_run_ms: the first inference; likewise.
         peak_memory_bytes: most memory of the process; likewise.
         marks: why the numbers should not be trusted: ``noisy``, ``throttled``, ``slow clock``,
-            ``busy``.
+            ``busy``, ``virtual machine`` (an emulated time is no latency).
     """
 
     engine: str

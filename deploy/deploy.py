@@ -14,7 +14,7 @@ from edgewright.deploy.manifest import MANIFEST_NAME
 from edgewright.deploy.preflight.checks import Check, check_bundle, check_room
 from edgewright.deploy.transport.machine import Machine
 from edgewright.deploy.transport.refusals import refused
-from edgewright.spec.errors import BoardError, ToolError, VerificationError
+from edgewright.spec.errors import BoardError, ToolError, UnreachableError, VerificationError
 from edgewright.spec.progress import Progress, silent
 
 __all__ = ["Deployment", "deploy_bundle"]
@@ -24,6 +24,7 @@ _SHORT_SECONDS = 120.0
 _LONG_SECONDS = 1800.0
 _ILLEGAL_INSTRUCTION = 128 + 4
 _SELFTEST_DIFFERS = 1
+_MAY_NOT_RUN = 126
 _VERSION_DIGITS = 16
 
 
@@ -120,6 +121,8 @@ def deploy_bundle(
         _copy(bundle, machine, place, links, missing, progress)
         said = _prove(bundle, machine, place.incoming, progress) if selftest else ""
         _take_place(machine, place, wanted[MANIFEST_NAME])
+    except UnreachableError:
+        raise  # the next deployment takes away what this one left
     except BaseException:
         _clean_up(machine, place)
         raise
@@ -181,6 +184,9 @@ def _copy(
     machine.send(
         sources, place.incoming, sent=lambda count: progress("copy", min(1.0, count / total))
     )
+    if not sources:
+        progress("copy", 1.0)
+        return
     expected = [(hash_file(source), name) for source, name in sources]
     done = machine.shell(scripts.verify(place.incoming, expected), timeout_seconds=_LONG_SECONDS)
     sound = {line.removesuffix(": OK") for line in done.stdout.splitlines() if ": OK" in line}
@@ -219,6 +225,12 @@ def _prove(bundle: BundleFolder, machine: Machine, folder: str, progress: Progre
             f"the selftest met an illegal instruction on {machine.name}",
             rule=f"The bundle was compiled for {bundle.manifest.target.mcpu}.",
             remedy="Compile the model for this board; `edgewright boards detect` names it.",
+        )
+    if done.status == _MAY_NOT_RUN:
+        raise BoardError(
+            f"{machine.name} does not run programs at '{folder}' ({done.why})",
+            rule="The file system there may be mounted with noexec.",
+            remedy="Name a place where programs may run, such as ssh://user@host/~/models/net.",
         )
     raise BoardError(
         f"the selftest failed on {machine.name} ({done.why})",

@@ -37,18 +37,20 @@ cd "$parent"
 parent=$(pwd)
 name=$(basename "$place")
 echo "place $parent/$name"
+kind=none
 if [ -L "$name" ]; then
-  echo "kind link"
+  kind=link
   echo "current $(readlink "$name")"
-elif [ -d "$name" ] && [ -z "$(ls -A "$name")" ]; then echo "kind empty"
+elif [ -d "$name" ] && [ -z "$(ls -A "$name")" ]; then kind=empty
 elif [ -d "$name" ] && grep -q '"generator": "edgewright ' "$name/manifest.json" 2>/dev/null; then
-  echo "kind bundle"
-elif [ -e "$name" ]; then echo "kind other"
-else echo "kind none"
+  kind=bundle
+elif [ -e "$name" ]; then kind=other
 fi
+echo "kind $kind"
 if ! [ -w . ]; then echo "$parent: Permission denied" >&2; exit 1; fi
 echo "free_kib $(df -Pk . | awk 'END {{ print $4 }}')"
 echo "{HASHES}"
+[ $kind != other ] || exit 0
 for folder in "$name" ".$name.versions/incoming"; do
   if [ -d "$folder" ]; then find "$folder/" -type f -exec sha256sum {{}} \\; ; fi
 done

@@ -15,7 +15,8 @@
     ├── DatasetError               2   labelled samples cannot be read, or do not fit the model
     └── EnvironmentFailure         3   a tool, the disk or the board failed
         ├── ToolError              3   QEMU, the C compiler or another program is absent or failed
-        └── BoardError             3   the board cannot be reached or refused the work
+        └── BoardError             3   the board refused the work, or lacks what it needs
+            └── UnreachableError   3   the board cannot be reached, or the connection was lost
 
 An error is one paragraph that says what happened, with which value, which rule it breaks and what
 to do next.
@@ -35,6 +36,7 @@ __all__ = [
     "TargetError",
     "TensorError",
     "ToolError",
+    "UnreachableError",
     "UnsupportedModelError",
     "UsageError",
     "VerificationError",
@@ -117,4 +119,8 @@ class ToolError(EnvironmentFailure):
 
 
 class BoardError(EnvironmentFailure):
-    """The board cannot be reached, or refused the work."""
+    """The board refused the work, or lacks what it needs."""
+
+
+class UnreachableError(BoardError):
+    """The board cannot be reached, or the connection was lost."""

@@ -19,6 +19,6 @@ def refused(machine: str, what: str, said: str) -> BoardError:
     remedy = "Look at the board."
     if "No space left" in said or "quota" in said:
         remedy = "Free some room on the board, or name another place."
-    elif "ermission denied" in said or "Read-only" in said:
+    elif any(part in said for part in ("ermission denied", "Read-only", "can't cd")):
         remedy = "Name a place that the user may write to, such as ssh://user@host/~/models/net."
     return BoardError(f"{machine} refused {what} ({first})", remedy=remedy)

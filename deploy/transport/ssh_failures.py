@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from edgewright.deploy.transport.ssh_address import SshAddress
-from edgewright.spec.errors import BoardError
+from edgewright.spec.errors import UnreachableError
 
 __all__ = ["connection_error"]
 
@@ -56,7 +56,7 @@ _MEANINGS: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
-def connection_error(address: SshAddress, said: str) -> BoardError:
+def connection_error(address: SshAddress, said: str) -> UnreachableError:
     """The error for an ssh that ended because of the connection.
 
     Args:
@@ -69,12 +69,12 @@ def connection_error(address: SshAddress, said: str) -> BoardError:
     last = _last_line(said)
     for pattern, what, rule, remedy in _MEANINGS:
         if re.search(pattern, said):
-            return BoardError(
+            return UnreachableError(
                 f"{address.machine} {what.format(**words)} ({last})",
                 rule=rule,
                 remedy=remedy.format(**words),
             )
-    return BoardError(
+    return UnreachableError(
         f"the connection to {address.machine} was lost ({last})",
         rule="The board may have been rebooted, or the network was cut.",
         remedy="Run the command again when the board answers: it begins where it can.",

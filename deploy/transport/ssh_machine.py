@@ -6,6 +6,7 @@ the same connection: no sftp server is asked for, which small images lack.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -95,21 +96,24 @@ class SshMachine:
         script = f"cd {shlex.quote(folder)} && tar -x -f -"
         # A file, since nobody reads a pipe while the stream is written.
         with tempfile.TemporaryFile() as complaints:
-            with subprocess.Popen(
+            process = subprocess.Popen(
                 self._command(script),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,
-            ) as process:
-                assert process.stdin is not None
-                try:
+            )
+            assert process.stdin is not None
+            try:
+                # Where ssh has ended, its status says why.
+                with contextlib.suppress(BrokenPipeError):
                     _write_tar(files, process.stdin, sent)
+                with contextlib.suppress(BrokenPipeError):
                     process.stdin.close()
-                except BrokenPipeError:
-                    pass  # ssh has ended, and its status says why
-                except BaseException:
-                    process.kill()
-                    raise
+                process.wait()
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
             complaints.seek(0)
             said = complaints.read().decode(errors="replace")
         if process.returncode == _SSH_FAILED:
@@ -141,7 +145,14 @@ class SshMachine:
 
     def _command(self, script: str) -> list[str]:
         # The login shell sees one quoted word, whatever shell it is.
-        return [*self._options(), self.address.login, f"exec sh -c {shlex.quote(script)}"]
+        # A shell stays above the script's, or ssh could not tell a program that a signal ended from
+        # a lost connection: it has one status for both.
+        above = shlex.quote('sh -c "$1"; exit $?')
+        return [
+            *self._options(),
+            self.address.login,
+            f"exec sh -c {above} sh {shlex.quote(script)}",
+        ]
 
     def _options(self) -> list[str]:
         options = {

@@ -153,10 +153,9 @@ def verb(function: _Function) -> _Function:
                 function(*args, **kwargs)
             except (typer.Exit, typer.Abort, typer.TyperException):
                 raise
-            except BrokenPipeError:
-                _close_stdout()
-                finish(0)
             except (Exception, KeyboardInterrupt, _Interrupted) as error:
+                if isinstance(error, BrokenPipeError) and _stdout_is_closed():
+                    finish(0)
                 if debug:
                     messages().print_exception()
                 _fail(*_ending(error), as_json)
@@ -186,7 +185,12 @@ def _fail(paragraph: str, status: int, as_json: bool) -> NoReturn:
     finish(status)
 
 
-def _close_stdout() -> None:
-    """Keep Python from complaining once more when it flushes a closed pipe at its end."""
-    with contextlib.suppress(OSError):
-        sys.stdout.close()
+def _stdout_is_closed() -> bool:
+    """Whether who read our results has gone; if so, Python does not complain of it at its end."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+        return True
+    return False

@@ -24,8 +24,12 @@ from tests.board.ssh_access import SshAccess
 StartBoard = Callable[..., EmulatedBoard]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker has the boards, and ``-m board`` selects their tests."""
+    """One worker has the boards, and ``-m board`` selects their tests.
+
+    First, because xdist reads the groups in the same hook.
+    """
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):

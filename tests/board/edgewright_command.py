@@ -10,7 +10,7 @@ from edgewright.deploy.bundle import hash_file
 from tests.board.emulated_board import EmulatedBoard
 from tests.board.ssh_access import SshAccess
 
-__all__ = ["assert_refused", "bundle_at", "edgewright"]
+__all__ = ["assert_refused", "bundle_at", "changed_bytes", "edgewright", "size_bytes"]
 
 Finished = subprocess.CompletedProcess[str]
 
@@ -65,3 +65,17 @@ def bundle_at(board: EmulatedBoard, place: str, *bundles: Path) -> Path | None:
         if there == {path.relative_to(bundle).as_posix(): hash_file(path) for path in files}:
             return bundle
     raise AssertionError(f"{place} holds no whole bundle: {sorted(there)}")
+
+
+def size_bytes(bundle: Path) -> int:
+    """Bytes of a bundle's files."""
+    return sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+
+
+def changed_bytes(old: Path, new: Path) -> int:
+    """Bytes of the files of a bundle that another one of the same layout does not have."""
+    return sum(
+        path.stat().st_size
+        for path in new.rglob("*")
+        if path.is_file() and path.read_bytes() != (old / path.relative_to(new)).read_bytes()
+    )

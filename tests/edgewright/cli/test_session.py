@@ -126,3 +126,13 @@ def test_without_a_terminal_there_is_no_progress_bar(capsys: pytest.CaptureFixtu
         progress("load", 1.0)
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
+
+
+def test_another_pipe_that_breaks_is_no_success() -> None:
+    @verb
+    def fail(debug: bool = False) -> None:
+        raise BrokenPipeError("a connection, not stdout")
+
+    with pytest.raises(typer.Exit) as caught:
+        fail()
+    assert caught.value.exit_code == 4
