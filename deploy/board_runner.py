@@ -7,7 +7,6 @@ import shlex
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from edgewright.compiler.verify.runner import Array, check_inputs
@@ -33,7 +32,12 @@ _RUN_SECONDS = 3600.0
 
 
 def on_board(
-    bundle: BundleFolder, machine: Machine, path: str = "", *, progress: Progress = silent
+    bundle: BundleFolder,
+    machine: Machine,
+    path: str = "",
+    *,
+    selftest: bool = False,
+    progress: Progress = silent,
 ) -> str:
     """The absolute folder of a bundle on a machine.
 
@@ -42,15 +46,17 @@ def on_board(
         machine: the machine.
         path: where the bundle was deployed; empty to put it into the user's cache, where it
             replaces what was put there before.
+        selftest: run the golden inputs in the user's cache before the bundle is used.
         progress: told ``check`` and ``copy`` and the fraction that is done.
 
     Raises:
         BoardError: the machine cannot be reached, or another bundle is at the path.
+        VerificationError: the selftest computed other numbers than the reference.
     """
     if not path:
         manifest = bundle.manifest
         scratch = f"~/.cache/edgewright/{manifest.name}-{manifest.board}"
-        return deploy_bundle(bundle, machine, scratch, selftest=False, progress=progress).place
+        return deploy_bundle(bundle, machine, scratch, selftest=selftest, progress=progress).place
     done = machine.shell(
         f"cd {word(path)} && pwd && sha256sum {MANIFEST_NAME}", timeout_seconds=_SHORT_SECONDS
     )
@@ -104,12 +110,7 @@ class BoardRunner:
             self._open = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Close the connection."""
         self._open.close()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import ClassVar
 
 from edgewright.deploy.toolchain import Toolchain, arm_version, run_tool
+from edgewright.deploy.zig_cache import adopt
 from edgewright.spec.errors import ToolError
 from edgewright.spec.target import Target
 
@@ -35,6 +37,8 @@ class ZigToolchain(Toolchain):
                 remedy="Install it with `pip install ziglang`, or ask for the toolchain gnu.",
             )
         self._zig = str(Path(spec.origin).parent / "zig")
+        if folder := os.environ.get("ZIG_GLOBAL_CACHE_DIR"):
+            adopt(Path(folder), Path(spec.origin).parent / "lib")
 
     @property
     def extra_sources(self) -> tuple[str, ...]:

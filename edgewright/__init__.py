@@ -11,14 +11,21 @@ Importing this package imports neither TVM nor any other large package: that hap
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# onnxruntime reports its use to its maker unless this is set before it is loaded. Nobody who
+# compiles a model has asked for that.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from edgewright.api import Bundle, compile, inspect, load, tune  # noqa: A004  # the command line's verb
     from edgewright.compiler.verify.classification import Classification
     from edgewright.compiler.verify.verification import Verification
     from edgewright.deploy.benchmark import Benchmark
+    from edgewright.deploy.fleet.fleet_result import FleetResult
     from edgewright.deploy.tuning.tune import Tuning
+    from edgewright.fleet import bench_fleet
     from edgewright.inspection import Inspection
     from edgewright.schedules.records import Records
     from edgewright.spec.errors import (
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
         TargetError,
         TensorError,
         ToolError,
+        UnreachableError,
         UnsupportedModelError,
         UsageError,
         VerificationError,
@@ -49,6 +57,7 @@ __all__ = [
     "DatasetError",
     "EdgewrightError",
     "EnvironmentFailure",
+    "FleetResult",
     "Inspection",
     "ModelError",
     "OutputError",
@@ -60,11 +69,13 @@ __all__ = [
     "TensorSpec",
     "ToolError",
     "Tuning",
+    "UnreachableError",
     "UnsupportedModelError",
     "UsageError",
     "Verification",
     "VerificationError",
     "__version__",
+    "bench_fleet",
     "compile",
     "inspect",
     "load",
@@ -77,12 +88,14 @@ _HOMES = {
     "Benchmark": "edgewright.deploy.benchmark",
     "Bundle": "edgewright.api",
     "Classification": "edgewright.compiler.verify.classification",
+    "FleetResult": "edgewright.deploy.fleet.fleet_result",
     "Records": "edgewright.schedules.records",
     "Target": "edgewright.spec.target",
     "TensorSpec": "edgewright.spec.tensor",
     "Tuning": "edgewright.deploy.tuning.tune",
     "Verification": "edgewright.compiler.verify.verification",
     "Inspection": "edgewright.inspection",
+    "bench_fleet": "edgewright.fleet",
     "compile": "edgewright.api",
     "inspect": "edgewright.api",
     "load": "edgewright.api",

@@ -17,8 +17,10 @@ from edgewright.spec.errors import UsageError
 from edgewright.spec.progress import Progress, StageClock, silent
 
 if TYPE_CHECKING:
+    from edgewright.deploy.boards.board import Board
     from edgewright.deploy.tuning.tune import Tuning
     from edgewright.inspection import Inspection
+    from edgewright.spec.target import Target
 
 __all__ = ["Bundle", "compile", "inspect", "load", "tune"]
 
@@ -28,7 +30,7 @@ _TOOLCHAINS = ("zig", "gnu")
 
 def compile(  # noqa: A001  # the verb of the command line
     model: str | os.PathLike[str],
-    target: str | Mapping[str, Any] = "host",
+    target: str | Mapping[str, Any] | Target | Board = "host",
     *,
     output: str | os.PathLike[str] | None = None,
     name: str | None = None,
@@ -47,7 +49,7 @@ def compile(  # noqa: A001  # the verb of the command line
     Args:
         model: the ``.onnx`` file; its external data lies in the same folder.
         target: a board (``rpi4``), a core (``cortex-a72``), ``host``, or a mapping (or its JSON) of
-            ``mtriple``, ``mcpu`` and ``mattr``.
+            ``mtriple``, ``mcpu`` and ``mattr``; or what one of these was resolved to.
         output: the bundle's folder, made with what is missing above it; None for a temporary one
             that lives as long as the returned object (see :meth:`Bundle.save`).
         name: the model's name in file names and C; by default that of the file.
@@ -71,17 +73,22 @@ def compile(  # noqa: A001  # the verb of the command line
     """
     import onnx_ir
 
+    from edgewright.compiler.cuda.lower import lower_for_gpu
     from edgewright.compiler.lower import lower
     from edgewright.compiler.onnx_passes import load_model, prepare
     from edgewright.compiler.options import Options
     from edgewright.compiler.verify.golden import make_golden
     from edgewright.compiler.verify.reference import index_limits
     from edgewright.deploy.boards.registry import resolve
+    from edgewright.deploy.cuda.nvcc import open_nvcc
+    from edgewright.deploy.cuda.targets import parse_cuda_target
     from edgewright.deploy.write_bundle import write_bundle
 
     _check_choice("weights", weights, _WEIGHTS)
     _check_choice("toolchain", toolchain, _TOOLCHAINS)
-    core, board = resolve(target)
+    cuda = parse_cuda_target(target)
+    core, board = (cuda.host, cuda.board) if cuda is not None else resolve(target)
+    nvcc = open_nvcc(cuda.gpu) if cuda is not None else None
     file, name = Path(model), model_name(name, Path(model))
     if records is not None and not isinstance(records, Records):
         records = Records.load(records)
@@ -93,7 +100,11 @@ def compile(  # noqa: A001  # the verb of the command line
         loaded = load_model(file, input_shapes)
     with clock.stage("prepare"):
         prepared = onnx_ir.to_proto(prepare(loaded))
-    compiled = lower(prepared, core, name=name, options=options, progress=clock.progress)
+    about = {"name": name, "options": options, "progress": clock.progress}
+    if cuda is not None:
+        compiled = lower_for_gpu(prepared, cuda.gpu, core, **about)
+    else:
+        compiled = lower(prepared, core, **about)
     clock.seconds.update(compiled.stage_seconds)
     with clock.stage("reference"):
         limits = index_limits(prepared)
@@ -107,6 +118,7 @@ def compile(  # noqa: A001  # the verb of the command line
             board=board,
             toolchain=toolchain,
             options=options,
+            nvcc=nvcc,
         )
     return Bundle(read_bundle(folder), clock.seconds, temporary)
 

@@ -124,7 +124,7 @@ def third_party_imports(folder: Path) -> set[str]:
 def test_every_import_is_declared_and_every_declaration_is_used() -> None:
     project = PROJECT["project"]
     required = requirement_names(project["dependencies"])
-    extras = ("models", "datasets")
+    extras = ("models", "datasets", "cluster")
     models = requirement_names(
         [line for extra in extras for line in project["optional-dependencies"][extra]]
     )

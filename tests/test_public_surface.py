@@ -16,6 +16,7 @@ SURFACE = {
     "DatasetError",
     "EdgewrightError",
     "EnvironmentFailure",
+    "FleetResult",
     "Inspection",
     "ModelError",
     "OutputError",
@@ -27,11 +28,13 @@ SURFACE = {
     "TensorSpec",
     "ToolError",
     "Tuning",
+    "UnreachableError",
     "UnsupportedModelError",
     "UsageError",
     "Verification",
     "VerificationError",
     "__version__",
+    "bench_fleet",
     "compile",
     "inspect",
     "load",
@@ -64,6 +67,7 @@ def test_every_error_is_public() -> None:
 
 def test_the_verbs_have_full_types() -> None:
     for function in (
+        edgewright.bench_fleet,
         edgewright.compile,
         edgewright.inspect,
         edgewright.load,

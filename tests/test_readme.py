@@ -32,7 +32,7 @@ def test_every_command_of_the_readme_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["models", "inspect", "tune", "compile", "run", "verify", "bench", "boards"]
+    "verb", ["models", "inspect", "tune", "compile", "run", "verify", "deploy", "bench", "boards"]
 )
 def test_every_verb_is_in_the_readme(verb: str) -> None:
     assert f"`edgewright {verb} " in README
@@ -46,7 +46,8 @@ def test_every_dependency_is_explained() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     section = README.split("## Dependencies, and why")[1]
     extras = project["optional-dependencies"]
-    declared = project["dependencies"] + extras["models"] + extras["datasets"]
+    wanted = ("models", "datasets", "cluster")
+    declared = project["dependencies"] + [line for name in wanted for line in extras[name]]
     for requirement in declared:
         name = re.split(r"[<>=!~; \[]", requirement, maxsplit=1)[0]
         assert re.search(rf"\b{re.escape(name)}\b", section), name

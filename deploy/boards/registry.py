@@ -95,12 +95,13 @@ def check_own_name(name: str) -> None:
         )
 
 
-def resolve(text: str | Mapping[str, Any]) -> tuple[Target, Board | None]:
+def resolve(text: str | Mapping[str, Any] | Target | Board) -> tuple[Target, Board | None]:
     """What a ``--target`` stands for.
 
     Args:
         text: a board (``rpi4``), a core (``cortex-a72``), ``host``, or ``mtriple``, ``mcpu`` and
-            ``mattr`` as a mapping or as JSON. A name that is both is the board.
+            ``mattr`` as a mapping or as JSON. A name that is both is the board. A target or a
+            board, which need no looking up, is let through: another machine may not know them.
 
     Returns:
         The target, and the board where one was named.
@@ -109,6 +110,10 @@ def resolve(text: str | Mapping[str, Any]) -> tuple[Target, Board | None]:
         TargetError: no such board or core, malformed JSON, an unknown architecture or key, or a
             malformed file of a board of the user's.
     """
+    if isinstance(text, Board):
+        return text.target, text
+    if isinstance(text, Target):
+        return text, None
     if isinstance(text, Mapping):
         return parse_target(text), None
     name = text.strip()

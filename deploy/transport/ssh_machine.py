@@ -40,6 +40,7 @@ _CONNECT_SECONDS = 20
 #: The shared connection ends by itself, should this program be killed.
 _PERSIST_SECONDS = 60
 _RECEIVE_SECONDS = 600.0
+_LONGEST_TEMPORARY = 32
 
 
 class SshMachine:
@@ -69,7 +70,9 @@ class SshMachine:
 
     def __enter__(self) -> Self:
         """Prepare the shared connection."""
-        self._sockets = tempfile.TemporaryDirectory(prefix="edgewright-ssh-")
+        # The path of a socket has 107 characters at most, and ssh adds 58 of its own.
+        place = "/tmp" if len(tempfile.gettempdir()) > _LONGEST_TEMPORARY else None
+        self._sockets = tempfile.TemporaryDirectory(prefix="ew-ssh-", dir=place)
         return self
 
     def __exit__(self, *exception: object) -> None:

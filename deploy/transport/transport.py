@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgewright.deploy.transport.programs import waiting_for
 from edgewright.spec.errors import ToolError
 
 __all__ = ["Completed", "Transport", "run_program"]
@@ -19,7 +20,7 @@ class Completed:
     """A program that has ended.
 
     Attributes:
-        status: exit status; negative for the signal that killed it.
+        status: exit status; negative, or above 128, for the signal that killed it.
         stdout: what it printed.
         stderr: what it complained about.
     """
@@ -31,8 +32,10 @@ class Completed:
     @property
     def why(self) -> str:
         """Its end in words, for an error."""
-        if self.status < 0:
-            return f"killed by {signal.Signals(-self.status).name}"
+        # A shell says 128 and the signal's number.
+        number = -self.status if self.status < 0 else self.status - 128
+        if number in {known.value for known in signal.Signals}:
+            return f"killed by {signal.Signals(number).name}"
         last = self.stderr.strip().splitlines()[-1:] or self.stdout.strip().splitlines()[-1:]
         return f"exit status {self.status}" + (f": {last[0]}" if last else "")
 
@@ -62,15 +65,20 @@ def run_program(command: Sequence[str], *, timeout_seconds: float) -> Completed:
         ToolError: it could not be started, or did not end in time.
     """
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=timeout_seconds,
-            check=False,
-        )
+        ) as process:
+            try:
+                with waiting_for(process):
+                    stdout, stderr = process.communicate(timeout=timeout_seconds)
+            except BaseException:
+                process.kill()
+                raise
     except subprocess.TimeoutExpired:
         raise ToolError(
             f"'{Path(command[0]).name}' did not end within {timeout_seconds:g} seconds",
@@ -81,4 +89,4 @@ def run_program(command: Sequence[str], *, timeout_seconds: float) -> Completed:
             f"'{command[0]}' could not be started ({error.strerror})",
             remedy="Check that the file exists and may be executed where it is.",
         ) from error
-    return Completed(done.returncode, done.stdout, done.stderr)
+    return Completed(process.returncode, stdout, stderr)

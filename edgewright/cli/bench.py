@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from edgewright.cli.arguments import parse_threads
+from edgewright.cli.fleet import bench_fleet_file, refuse_options_of_one_board
 from edgewright.cli.session import Debug, Json, On, emit, progress_bar, results, verb
 from edgewright.spec.errors import UsageError
 
 __all__ = ["register"]
+
+_NAME_FLEET = "Name the fleet's file with --fleet, or leave them out."
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +24,7 @@ def register(app: typer.Typer) -> None:
 
 @verb
 def bench_bundle(
+    context: typer.Context,
     bundle: Annotated[Path | None, typer.Argument(help="The bundle's folder.")] = None,
     model: Annotated[
         Path | None,
@@ -50,6 +54,19 @@ def bench_bundle(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of --json, and end.")
     ] = False,
+    fleet: Annotated[
+        Path | None, typer.Option(help="A fleet.toml: measure on all its boards at once.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="With --fleet: a folder for bundles and each board's JSON."
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="With --fleet: a Dask scheduler to compile on, tcp://host:8786."),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -58,8 +75,15 @@ def bench_bundle(
     On a board (--on ssh://...) the bundle's static `bench` runs; it is put there first unless the
     address names where it is. Clocks, temperature, load and throttling are watched meanwhile, and a
     disturbed run is marked. With --vs the engines take turns in one run. Under emulation nothing is
-    timed: an emulated time is no latency.
+    timed: an emulated time is no latency. With --fleet a file names models and boards (see
+    docs/fleet.md); a board that is lost is named, and the exit status is 3.
     """
+    if fleet is not None:
+        refuse_options_of_one_board(context)
+        bench_fleet_file(fleet, output, cluster, as_json=as_json)
+        return
+    if output is not None or cluster is not None:
+        raise UsageError("--output or --cluster was given without --fleet", remedy=_NAME_FLEET)
     if compare is not None:
         _compare(*compare, as_json)
         return

@@ -14,12 +14,15 @@ from tests.board.emulated_board import EmulatedBoard
 
 
 def test_a_board_that_dies_in_the_middle_is_named_and_the_others_stand(
-    start_board: Callable[..., EmulatedBoard], lenet5_onnx: Path, tmp_path: Path
+    board: EmulatedBoard,
+    start_board: Callable[..., EmulatedBoard],
+    lenet5_onnx: Path,
+    tmp_path: Path,
 ) -> None:
-    steady, dying = start_board(cores=1), start_board(core="cortex-a76", cores=1)
+    steady, dying = board, start_board(core="cortex-a76", cores=1)
     fleet = tmp_path / "fleet.toml"
     fleet.write_text(
-        f"models = ['{lenet5_onnx}']\n[bench]\nthreads = [1, 2, 3]\n"
+        f"models = ['{lenet5_onnx}']\n[bench]\nthreads = [1, 2]\n"
         "[[boards]]\nname = 'here'\naddress = 'host'\n"
         f"[[boards]]\nname = 'dying'\naddress = '{dying.address()}'\ntarget = 'rpi4'\n"
         f"[[boards]]\nname = 'steady'\naddress = '{steady.address(user='pi')}'\ntarget = 'rpi4'\n"
@@ -37,7 +40,7 @@ def test_a_board_that_dies_in_the_middle_is_named_and_the_others_stand(
         ("steady", "rpi4"),
     ]
     for row in said["results"]:
-        assert [timing["threads"] for timing in row["benchmark"]["timings"]] == [1, 2, 3]
+        assert [timing["threads"] for timing in row["benchmark"]["timings"]] == [1, 2]
         assert all(timing["median_ms"] > 0 for timing in row["benchmark"]["timings"])
     (lost,) = said["lost"]
     assert (lost["board"], lost["stage"], lost["model"]) == ("dying", "measure", "lenet5")
@@ -51,3 +54,4 @@ def test_a_board_that_dies_in_the_middle_is_named_and_the_others_stand(
     kept = (tmp_path / "out" / "bundles" / "lenet5-rpi4" / "manifest.json").read_text()
     there = steady.shell("cat ~/.cache/edgewright/lenet5-rpi4/manifest.json", user="pi")
     assert there == kept
+    steady.shell("rm -rf ~/.cache/edgewright", user="pi")
