@@ -73,22 +73,17 @@ def compile(  # noqa: A001  # the verb of the command line
     """
     import onnx_ir
 
-    from edgewright.compiler.cuda.lower import lower_for_gpu
     from edgewright.compiler.lower import lower
     from edgewright.compiler.onnx_passes import load_model, prepare
     from edgewright.compiler.options import Options
     from edgewright.compiler.verify.golden import make_golden
     from edgewright.compiler.verify.reference import index_limits
     from edgewright.deploy.boards.registry import resolve
-    from edgewright.deploy.cuda.nvcc import open_nvcc
-    from edgewright.deploy.cuda.targets import parse_cuda_target
     from edgewright.deploy.write_bundle import write_bundle
 
     _check_choice("weights", weights, _WEIGHTS)
     _check_choice("toolchain", toolchain, _TOOLCHAINS)
-    cuda = parse_cuda_target(target)
-    core, board = (cuda.host, cuda.board) if cuda is not None else resolve(target)
-    nvcc = open_nvcc(cuda.gpu) if cuda is not None else None
+    core, board = resolve(target)
     file, name = Path(model), model_name(name, Path(model))
     if records is not None and not isinstance(records, Records):
         records = Records.load(records)
@@ -100,11 +95,7 @@ def compile(  # noqa: A001  # the verb of the command line
         loaded = load_model(file, input_shapes)
     with clock.stage("prepare"):
         prepared = onnx_ir.to_proto(prepare(loaded))
-    about = {"name": name, "options": options, "progress": clock.progress}
-    if cuda is not None:
-        compiled = lower_for_gpu(prepared, cuda.gpu, core, **about)
-    else:
-        compiled = lower(prepared, core, **about)
+    compiled = lower(prepared, core, name=name, options=options, progress=clock.progress)
     clock.seconds.update(compiled.stage_seconds)
     with clock.stage("reference"):
         limits = index_limits(prepared)
@@ -118,7 +109,6 @@ def compile(  # noqa: A001  # the verb of the command line
             board=board,
             toolchain=toolchain,
             options=options,
-            nvcc=nvcc,
         )
     return Bundle(read_bundle(folder), clock.seconds, temporary)
 
