@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.deploy.bench_machine import Placement, bench_once, placements, recommend
-from edgewright.deploy.benchmark import Benchmark, Conditions, LayerTime, Timing, make_timing
+from edgewright.deploy.benchmark import Benchmark, Conditions, Timing, make_timing
 from edgewright.deploy.board_runner import on_board
 from edgewright.deploy.boards.report import BoardReport, read_report
 from edgewright.deploy.bundle import BundleFolder
+from edgewright.deploy.cuda.device_report import EMULATED_GPU
 from edgewright.deploy.machine_state import MachineState
 from edgewright.deploy.runner import check_host
 from edgewright.deploy.transport.local_machine import LocalMachine
@@ -72,40 +73,38 @@ def bench_bundle(
     _check(on, threads, sweep, versus, model, repeats)
     with _place(bundle, on, progress) as (machine, place):
         report = read_report(machine)
-        tried = placements(report) if sweep else [Placement(count) for count in threads]
-        timings: list[Timing] = []
-        states: list[MachineState] = []
-        layers: tuple[LayerTime, ...] = ()
-        peak = cost = None
+        tried: Sequence[Placement] = [Placement(count) for count in threads]
+        if sweep:
+            tried = placements(report)
+        theirs: list[Timing] = []
         if versus is not None and model is not None:
-            timings += _versus(bundle, machine, place, model, threads, repeats)
-        alone = () if versus is not None and not profile else tried
-        for index, placement in enumerate(alone):
-            progress("bench", index / len(alone))
-            first = profile and index == 0
-            done = bench_once(bundle, machine, place, placement, repeats=repeats, profile=first)
-            states += done.states
-            if versus is None:
-                timings.append(done.timing)
-            if first:
-                layers, peak, cost = done.layers, done.peak_gflops, done.profile_cost_ms
-                if versus is not None:
-                    break
+            theirs = _versus(bundle, machine, place, model, threads, repeats)
+            tried = tried[:1] if profile else []  # the turns have timed ours too
+        alone = []
+        for index, placement in enumerate(tried):
+            progress("bench", index / len(tried))
+            layers = profile and index == 0
+            alone.append(
+                bench_once(bundle, machine, place, placement, repeats=repeats, profile=layers)
+            )
         progress("bench", 1.0)
-        return Benchmark(
-            on=machine.name,
-            model=bundle.manifest.name,
-            model_sha256=bundle.manifest.model_sha256,
-            target=bundle.manifest.board,
-            generator=bundle.manifest.generator,
-            conditions=_conditions(report, states),
-            timings=tuple(_marked(timing, report) for timing in timings),
-            states=tuple(states),
-            layers=layers,
-            peak_gflops=peak,
-            profile_cost_ms=cost,
-            recommendation=recommend(timings, tried) if sweep else "",
-        )
+    timings = theirs or [measured.timing for measured in alone]
+    states = tuple(state for measured in alone for state in measured.states)
+    first = alone[0] if profile else None
+    return Benchmark(
+        on=machine.name,
+        model=bundle.manifest.name,
+        model_sha256=bundle.manifest.model_sha256,
+        target=bundle.manifest.board,
+        generator=bundle.manifest.generator,
+        conditions=_conditions(report, states),
+        timings=tuple(_marked(timing, report) for timing in timings),
+        states=states,
+        layers=first.layers if first else (),
+        peak_gflops=first.peak_gflops if first else None,
+        profile_cost_ms=first.profile_cost_ms if first else None,
+        recommendation=recommend(timings, tried) if sweep else "",
+    )
 
 
 @contextlib.contextmanager
@@ -192,9 +191,9 @@ def _check(
     model: Path | None,
     repeats: int | None,
 ) -> None:
-    if on == "qemu":
+    if on in ("qemu", EMULATED_GPU):
         raise UsageError(
-            "a benchmark on 'qemu' was asked for",
+            f"a benchmark on '{on}' was asked for",
             rule="An emulated time says nothing about a latency.",
             remedy="Name a board, --on ssh://user@host, or bench a bundle for --target host.",
         )
