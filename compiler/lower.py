@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,11 @@ from edgewright.spec.tensor import TensorSpec
 if TYPE_CHECKING:
     import onnx
 
+    from edgewright.compiler.cuda.device_program import DeviceProgram
     from edgewright.compiler.program import Program
     from edgewright.compiler.relax_passes.assign_kernels import Assigned
 
-__all__ = ["Compiled", "Step", "lower"]
+__all__ = ["Compiled", "Step", "lower", "tensor_specs"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Compiled:
         scratch_bytes: scratch memory of one thread.
         peak_live_bytes: the largest sum of intermediate tensors alive at once.
         stage_seconds: wall time of each stage.
+        device: what runs on a GPU; None where the objects are all the code.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Compiled:
     scratch_bytes: int
     peak_live_bytes: int
     stage_seconds: dict[str, float]
+    device: DeviceProgram | None = None
 
 
 def lower(
@@ -112,6 +114,7 @@ def lower(
     from edgewright.compiler.import_model import import_model
     from edgewright.compiler.memory_plan import plan_memory
     from edgewright.compiler.relax_passes.assign_kernels import assign_kernels
+    from edgewright.compiler.step_names import original_names
 
     options = options or Options()
     clock = StageClock(progress)
@@ -125,11 +128,11 @@ def lower(
         program = lowered.program
     with clock.stage("plan"):
         plan = plan_memory(program.launches)
-        steps = _steps(assigned, lowered, _original_names(model))
+        steps = _steps(assigned, lowered, original_names(model))
     with clock.stage("build"):
         objects = build_objects(program.kernels, target)
     with clock.stage("emit"):
-        inputs, outputs = _specs(model.graph.input), _specs(model.graph.output)
+        inputs, outputs = tensor_specs(model.graph.input), tensor_specs(model.graph.output)
         sources = {
             f"{name}.h": emit_header(name, inputs, outputs, plan),
             "model.c": emit_model(
@@ -179,6 +182,7 @@ def _lowered(assigned: Assigned, target: Target, name: str) -> _Lowered:
 
     from edgewright.compiler.pipeline import legalize_passes
     from edgewright.compiler.program import read_program
+    from edgewright.compiler.step_names import fused_nodes
     from edgewright.schedules.rules import schedule_prim_func
 
     module = assigned.module
@@ -187,7 +191,7 @@ def _lowered(assigned: Assigned, target: Target, name: str) -> _Lowered:
         for tvm_pass in legalize_passes():
             module = tvm_pass(module)
             if tvm_pass.info.name == "FuseOps":
-                nodes = _fused_nodes(module, assigned.nodes)
+                nodes = fused_nodes(module, assigned.nodes)
     rules: dict[str, str] = {}
 
     def schedule(kernel: str, func: Any) -> Any:
@@ -198,40 +202,6 @@ def _lowered(assigned: Assigned, target: Target, name: str) -> _Lowered:
         return scheduled.func
 
     return _Lowered(read_program(module, name, schedule), rules, nodes)
-
-
-def _fused_nodes(module: Any, nodes: dict[str, str]) -> dict[str, tuple[str, ...]]:
-    """The ONNX nodes inside each function that FuseOps made.
-
-    FuseOps shares one function among equal groups, and keeps the names of the first: they are
-    given for functions that are called once only.
-    """
-    from tvm import relax
-
-    calls = Counter(
-        binding.value.op.name_hint
-        for block in module["main"].body.blocks
-        for binding in block.bindings
-        if hasattr(getattr(binding.value, "op", None), "name_hint")
-    )
-    found = {}
-    for name, func in module.functions.items():
-        if isinstance(func, relax.Function) and calls[name.name_hint] == 1:
-            inner = [b.var.name for block in func.body.blocks for b in block.bindings]
-            found[name.name_hint] = tuple(nodes[n] for n in inner if n in nodes)
-    return found
-
-
-def _original_names(model: onnx.ModelProto) -> dict[str, tuple[str, ...]]:
-    """For each prepared node that passes made of others, the user's nodes it stands for."""
-    from edgewright.compiler.onnx_passes.graph_edits import NODES_KEY
-
-    return {
-        node.name: tuple(entry.value.split("\n"))
-        for node in model.graph.node
-        for entry in node.metadata_props
-        if entry.key == NODES_KEY
-    }
 
 
 def _steps(
@@ -275,7 +245,8 @@ def _steps(
     return steps
 
 
-def _specs(values: Any) -> tuple[TensorSpec, ...]:
+def tensor_specs(values: Any) -> tuple[TensorSpec, ...]:
+    """A graph's inputs or outputs, of static shapes."""
     import onnx
 
     return tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,15 @@ from edgewright.schedules.cpu.gather_channels import BLOCK_RUNS_ATTR
 from edgewright.spec.errors import UnsupportedModelError
 from edgewright.spec.tensor import ITEM_BYTES
 
-__all__ = ["ALIGNMENT_BYTES", "SCRATCH_ATTR", "Launch", "Program", "Tensor", "read_program"]
+__all__ = [
+    "ALIGNMENT_BYTES",
+    "SCRATCH_ATTR",
+    "CutKernel",
+    "Launch",
+    "Program",
+    "Tensor",
+    "read_program",
+]
 
 #: Attribute of a PrimFunc whose last parameter before the output is a thread's scratch memory:
 #: its size in bytes. Relax sees a constant there.
@@ -93,29 +101,68 @@ class Program:
     weights: bytearray = field(default_factory=bytearray)
 
 
-def read_program(module: Any, name: str, schedule: Callable[[str, Any], Any]) -> Program:
+@dataclass(frozen=True)
+class CutKernel:
+    """A kernel's phases, which run one after the other.
+
+    Attributes:
+        functions: what computes each phase, by symbol, in order.
+        tasks: number of tasks of each.
+        intermediates: buffers that the phases share, their last parameters.
+    """
+
+    functions: Mapping[str, Any]
+    tasks: tuple[int, ...]
+    intermediates: tuple[Any, ...]
+
+
+def read_program(
+    module: Any,
+    name: str,
+    schedule: Callable[[str, Any], Any],
+    cut: Callable[[str, Any], CutKernel] | None = None,
+) -> Program:
     """Read the launches off a lowered module.
 
     Args:
         module: ``main`` is one dataflow block of ``call_tir`` and ``relax.reshape``.
         name: the model's name; prefix of the kernels' C symbols.
         schedule: gives the scheduled form of a PrimFunc, called once for each kernel.
+        cut: cuts the scheduled form into phases; None for those of a CPU's threads.
 
     Raises:
         UnsupportedModelError: an operator could not be lowered to a kernel.
     """
-    return _Reader(module, name, schedule).read()
+    return _Reader(module, schedule, cut or _phases_of_model(name)).read()
+
+
+def _phases_of_model(name: str) -> Callable[[str, Any], CutKernel]:
+    def cut(kernel: str, func: Any) -> CutKernel:
+        phases = split_phases(func)
+        count = len(phases.prim_funcs)
+        base = f"{name}_k_{kernel}"
+        symbols = (base,) if count == 1 else tuple(f"{base}_p{i}" for i in range(count))
+        tasks = tuple(int(phase.body.block.body.extent) for phase in phases.prim_funcs)
+        functions = dict(zip(symbols, phases.prim_funcs, strict=True))
+        return CutKernel(functions, tasks, phases.intermediates)
+
+    return cut
 
 
 class _Reader:
-    def __init__(self, module: Any, name: str, schedule: Callable[[str, Any], Any]) -> None:
+    def __init__(
+        self,
+        module: Any,
+        schedule: Callable[[str, Any], Any],
+        cut: Callable[[str, Any], CutKernel],
+    ) -> None:
         self.module = module
-        self.name = name
         self.schedule = schedule
+        self.cut = cut
         self.program = Program()
         self.tensors: dict[Any, Any] = {}
         self.constants: dict[bytes, Tensor] = {}
-        self.phases: dict[str, tuple[Any, tuple[str, ...], tuple[int, ...]]] = {}
+        self.kernels: dict[str, CutKernel] = {}
         self.shared: set[int] = set()
 
     def read(self) -> Program:
@@ -168,7 +215,7 @@ class _Reader:
         joined = self.share_memory(self.module[kernel], call)
         if joined is not None:
             return joined
-        phases, symbols, tasks = self.phases_of(kernel)
+        made = self.cut_kernel(kernel)
         scratch = int((self.module[kernel].attrs or {}).get(SCRATCH_ATTR, 0))
         args = list(call.args[1].fields)
         if scratch:
@@ -181,10 +228,19 @@ class _Reader:
         writes = tuple(Tensor("arena", -1, _size_bytes(ty)) for ty in types)
         intermediates = tuple(
             Tensor("arena", -1, math.prod(map(int, buffer.shape)) * ITEM_BYTES[str(buffer.dtype)])
-            for buffer in phases.intermediates
+            for buffer in made.intermediates
         )
         self.program.launches.append(
-            Launch(var.name, kernel, symbols, tasks, reads, writes, intermediates, scratch)
+            Launch(
+                var.name,
+                kernel,
+                tuple(made.functions),
+                made.tasks,
+                reads,
+                writes,
+                intermediates,
+                scratch,
+            )
         )
         return writes if is_tuple else writes[0]
 
@@ -224,16 +280,12 @@ class _Reader:
         self.shared.add(id(result))
         return result
 
-    def phases_of(self, kernel: str) -> tuple[Any, tuple[str, ...], tuple[int, ...]]:
-        if kernel not in self.phases:
-            phases = split_phases(self.schedule(kernel, self.module[kernel]))
-            count = len(phases.prim_funcs)
-            base = f"{self.name}_k_{kernel}"
-            symbols = (base,) if count == 1 else tuple(f"{base}_p{i}" for i in range(count))
-            self.program.kernels.update(zip(symbols, phases.prim_funcs, strict=True))
-            tasks = tuple(int(func.body.block.body.extent) for func in phases.prim_funcs)
-            self.phases[kernel] = (phases, symbols, tasks)
-        return self.phases[kernel]
+    def cut_kernel(self, kernel: str) -> CutKernel:
+        if kernel not in self.kernels:
+            made = self.cut(kernel, self.schedule(kernel, self.module[kernel]))
+            self.program.kernels.update(made.functions)
+            self.kernels[kernel] = made
+        return self.kernels[kernel]
 
     def return_outputs(self, returned: Any) -> None:
         """Let the last kernel write each output in place, and copy what is no kernel's to write."""

@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING, Any
 from edgewright.compiler.verify.runner import Array, Runner, check_inputs
 from edgewright.deploy.board_runner import BoardRunner
 from edgewright.deploy.bundle import BundleFolder
+from edgewright.deploy.cuda.device_report import (
+    EMULATED_GPU,
+    check_for_gpu,
+    is_for_gpu,
+    refuse_gpu,
+)
+from edgewright.deploy.cuda.emulated_gpu import EmulatedGpuTransport
 from edgewright.deploy.raw_tensors import pack, unpack
 from edgewright.deploy.transport.qemu import QemuTransport
 from edgewright.deploy.transport.transport import Transport
@@ -39,13 +46,13 @@ def open_runner(bundle: BundleFolder, on: str = "host", *, threads: int = 1) -> 
 
     Args:
         bundle: what to run.
-        on: ``host`` (in this process), ``qemu`` (an emulated CPU), or a board,
+        on: ``host`` (in this process), ``qemu`` (an emulated CPU), ``emulated-gpu``, or a board,
             ``ssh://user@host[:port][/path]``, where the bundle is put unless it is at the path.
         threads: threads that share the work.
 
     Raises:
         UsageError: no such machine, a number of threads out of range, or a bundle that is for
-            another architecture than the host's.
+            another architecture than the host's, or for a GPU where there can be none.
         ToolError: QEMU or ssh is not installed.
     """
     if not 1 <= threads <= 64:
@@ -53,12 +60,17 @@ def open_runner(bundle: BundleFolder, on: str = "host", *, threads: int = 1) -> 
     if on == "host":
         check_host(bundle)
         return LibraryRunner(bundle, threads)
+    if on == EMULATED_GPU:
+        check_for_gpu(bundle)
+        return SelftestRunner(bundle, EmulatedGpuTransport(bundle), threads)
     if on == "qemu":
+        refuse_gpu(bundle, "an emulated CPU has no GPU")
         return SelftestRunner(bundle, QemuTransport(bundle.manifest.target), threads)
     if on.startswith("ssh://"):
         return BoardRunner(bundle, on, threads)
     raise UsageError(
-        f"unknown place to run on, '{on}'", rule="It is host, qemu or ssh://user@host[:port]."
+        f"unknown place to run on, '{on}'",
+        rule=f"It is host, qemu, {EMULATED_GPU} or ssh://user@host[:port].",
     )
 
 
@@ -133,7 +145,7 @@ class LibraryRunner:
 
 
 class SelftestRunner:
-    """Runs a bundle's static ``selftest`` program on a machine that runs programs.
+    """Runs a bundle's ``selftest`` program on a machine that runs programs.
 
     Args:
         bundle: what to run.
@@ -201,7 +213,9 @@ def load_runtime_module(bundle: BundleFolder) -> ModuleType:
 
 
 def _failed(bundle: BundleFolder, error: Exception) -> ToolError:
+    remedy = "Compile the model here with --target host, or use --on qemu."
+    if is_for_gpu(bundle):
+        remedy = f"Use --on {EMULATED_GPU} to check it where there is no GPU."
     return ToolError(
-        f"the library of '{bundle.path}' cannot be used on this machine ({error})",
-        remedy="Compile the model here with --target host, or use --on qemu.",
+        f"the library of '{bundle.path}' cannot be used on this machine ({error})", remedy=remedy
     )

@@ -227,7 +227,15 @@ class Toolchain(ABC):
         )
         return self.compile(folder, [source])[0]
 
-    def link_shared(self, folder: Path, objects: Sequence[str], out: str, *, program: str) -> None:
+    def link_shared(
+        self,
+        folder: Path,
+        objects: Sequence[str],
+        out: str,
+        *,
+        program: str,
+        libraries: Sequence[str] = (),
+    ) -> None:
         """Link a shared library that exports ``ew_*`` and one program function, nothing else.
 
         Args:
@@ -235,6 +243,7 @@ class Toolchain(ABC):
             objects: names of objects in it.
             out: the library's file name; also its soname.
             program: the function that generated code defines, ``NAME_program``.
+            libraries: more of the system's, such as ``-ldl``.
 
         Raises:
             ToolError: the linker fails, a symbol is undefined, or the library would ask for a newer
@@ -256,6 +265,7 @@ class Toolchain(ABC):
                 "-Wl,--gc-sections,-z,defs",
                 "-lm",
                 "-lpthread",
+                *libraries,
                 "-o",
                 out,
             ],
@@ -278,6 +288,24 @@ class Toolchain(ABC):
         """
         command = [*self._link_command(static=True), "-static", "-s", *objects, "-Wl,--gc-sections"]
         run_tool([*command, "-lm", "-lpthread", "-o", out], folder, f"linking {out}")
+
+    def link_dynamic_executable(
+        self, folder: Path, objects: Sequence[str], out: str, *, libraries: Sequence[str]
+    ) -> None:
+        """Link a stripped executable that loads the system's C library, and so can load others.
+
+        Args:
+            folder: the build folder.
+            objects: names of objects in it, not compiled for static executables.
+            out: its file name.
+            libraries: more of the system's, such as ``-ldl``.
+
+        Raises:
+            ToolError: the linker fails or a symbol is undefined.
+        """
+        command = [*self._link_command(static=False), "-s", *objects, "-Wl,--gc-sections"]
+        command += ["-lm", "-lpthread", *libraries, "-o", out]
+        run_tool(command, folder, f"linking {out}")
 
     def archive(self, folder: Path, objects: Sequence[str], out: str) -> None:
         """Make a static library, with no times or owners in it, from scratch.
@@ -323,8 +351,14 @@ def needed_glibc(library: Path) -> str:
     return needs.newest.version if needs is not None and needs.newest is not None else "0"
 
 
-def run_tool(command: Sequence[str], folder: Path, doing: str) -> str:
+def run_tool(command: Sequence[str], folder: Path, doing: str, *, errors_too: bool = False) -> str:
     """Run a program in a folder and return what it writes to stdout.
+
+    Args:
+        command: the program and its arguments.
+        folder: where it runs.
+        doing: what for, for the error.
+        errors_too: return what it writes to stderr too, behind the other.
 
     Raises:
         ToolError: it is absent, takes too long, or fails; with the first lines of its message.
@@ -353,7 +387,7 @@ def run_tool(command: Sequence[str], folder: Path, doing: str) -> str:
         lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         said = " | ".join(lines[:_MESSAGE_LINES]) or "nothing"
         raise ToolError(f"{doing} failed: {program} exited with {done.returncode} and said: {said}")
-    return done.stdout
+    return done.stdout + done.stderr if errors_too else done.stdout
 
 
 def compile_runtime(toolchain: Toolchain, folder: Path) -> list[str]:

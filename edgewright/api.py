@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from edgewright.spec.progress import Progress, StageClock, silent
 
 if TYPE_CHECKING:
     from edgewright.deploy.boards.board import Board
+    from edgewright.deploy.cuda.targets import CudaTarget
     from edgewright.deploy.tuning.tune import Tuning
     from edgewright.inspection import Inspection
     from edgewright.spec.target import Target
@@ -48,8 +50,9 @@ def compile(  # noqa: A001  # the verb of the command line
 
     Args:
         model: the ``.onnx`` file; its external data lies in the same folder.
-        target: a board (``rpi4``), a core (``cortex-a72``), ``host``, or a mapping (or its JSON) of
-            ``mtriple``, ``mcpu`` and ``mattr``; or what one of these was resolved to.
+        target: a board (``rpi4``), a core (``cortex-a72``), ``host``, a GPU (``cuda:sm_90``,
+            ``cuda:jetson-orin-nano``), or a mapping (or its JSON) of ``mtriple``, ``mcpu`` and
+            ``mattr``; or what one of these was resolved to.
         output: the bundle's folder, made with what is missing above it; None for a temporary one
             that lives as long as the returned object (see :meth:`Bundle.save`).
         name: the model's name in file names and C; by default that of the file.
@@ -73,29 +76,35 @@ def compile(  # noqa: A001  # the verb of the command line
     """
     import onnx_ir
 
+    from edgewright.compiler.cuda.lower import lower_for_gpu
     from edgewright.compiler.lower import lower
     from edgewright.compiler.onnx_passes import load_model, prepare
     from edgewright.compiler.options import Options
     from edgewright.compiler.verify.golden import make_golden
     from edgewright.compiler.verify.reference import index_limits
     from edgewright.deploy.boards.registry import resolve
+    from edgewright.deploy.cuda.nvcc import open_nvcc
+    from edgewright.deploy.cuda.targets import parse_cuda_target
     from edgewright.deploy.write_bundle import write_bundle
 
     _check_choice("weights", weights, _WEIGHTS)
     _check_choice("toolchain", toolchain, _TOOLCHAINS)
-    core, board = resolve(target)
+    cuda = parse_cuda_target(target)
+    core, board = (cuda.host, cuda.board) if cuda is not None else resolve(target)
+    nvcc = open_nvcc(cuda.gpu) if cuda is not None else None
     file, name = Path(model), model_name(name, Path(model))
     if records is not None and not isinstance(records, Records):
         records = Records.load(records)
     options = Options(conv_algorithm, max_error, max_workspace, weights == "embed", records)
-    folder, temporary = _place(output, f"{name}-{board.name if board else core.name}", force)
+    folder, temporary = _place(output, f"{name}-{_target_name(cuda, core, board)}", force)
     clock = StageClock(progress or silent)
 
     with clock.stage("load"):
         loaded = load_model(file, input_shapes)
     with clock.stage("prepare"):
         prepared = onnx_ir.to_proto(prepare(loaded))
-    compiled = lower(prepared, core, name=name, options=options, progress=clock.progress)
+    lower_it = lower if cuda is None else functools.partial(lower_for_gpu, gpu=cuda.gpu)
+    compiled = lower_it(prepared, core, name=name, options=options, progress=clock.progress)
     clock.seconds.update(compiled.stage_seconds)
     with clock.stage("reference"):
         limits = index_limits(prepared)
@@ -109,6 +118,7 @@ def compile(  # noqa: A001  # the verb of the command line
             board=board,
             toolchain=toolchain,
             options=options,
+            nvcc=nvcc,
         )
     return Bundle(read_bundle(folder), clock.seconds, temporary)
 
@@ -207,6 +217,11 @@ def tune(
         command=command,
         progress=clock.progress,
     )
+
+
+def _target_name(cuda: CudaTarget | None, core: Target, board: Board | None) -> str:
+    """The target's part of a bundle's name; a board's GPU has another than its CPU."""
+    return core.name if cuda is not None or board is None else board.name
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

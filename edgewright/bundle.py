@@ -18,6 +18,7 @@ from edgewright.deploy.bench_bundle import bench_bundle
 from edgewright.deploy.benchmark import Benchmark
 from edgewright.deploy.bundle import BundleFolder, hash_file, replaceable
 from edgewright.deploy.counting.cost import Cost, count_bundle
+from edgewright.deploy.cuda.device_report import check_launches, is_for_gpu
 from edgewright.deploy.deploy import Deployment, deploy_bundle
 from edgewright.deploy.manifest import Manifest
 from edgewright.deploy.output_folder import staged_folder
@@ -104,7 +105,7 @@ class Bundle:
             model: the ONNX file that the bundle was compiled from. Without it, the golden tensors
                 of the bundle are compared; with it, onnxruntime runs beside the bundle on fresh
                 seeded inputs too.
-            on: ``host``, ``qemu``, or a board: ``ssh://user@host[:port][/path]``.
+            on: ``host``, ``qemu``, ``emulated-gpu``, or a board, ``ssh://user@host[:port][/path]``.
             atol: absolute tolerance of ``numpy.allclose``; see
                 :mod:`edgewright.compiler.verify.compare` for the default.
             rtol: relative tolerance of ``numpy.allclose``.
@@ -115,9 +116,12 @@ class Bundle:
 
         Raises:
             UsageError: the model is not the bundle's, or a tolerance is negative.
+            VerificationError: a launch does not fit the GPU that the bundle is for.
             EnvironmentFailure: QEMU or the library failed.
         """
         tolerance = Tolerance(atol=atol, rtol=rtol)
+        if is_for_gpu(self._folder):
+            check_launches(self._folder)
         say = progress or silent
         golden = self._folder.golden()
         cases: list[Case] = []

@@ -126,6 +126,12 @@ def resolve(text: str | Mapping[str, Any] | Target | Board) -> tuple[Target, Boa
         # The ground knows cores only. Whoever mistypes a board should be told of boards.
         if name.startswith("{") or name == "host":
             raise
+        if name.startswith("cuda:"):
+            raise TargetError(
+                f"'{name}' is a GPU",
+                rule="Models are compiled for GPUs; what is asked for here exists on CPUs only.",
+                remedy="Name a board, a core or host.",
+            ) from None
         rule = (
             f"Boards are {', '.join(_board_names())}; cores are {', '.join(sorted(CORES))}; "
             "host is this machine."

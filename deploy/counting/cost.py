@@ -23,6 +23,7 @@ from typing import Any
 from edgewright.deploy.bundle import BundleFolder
 from edgewright.deploy.counting.counts import Counts, Mark
 from edgewright.deploy.counting.emulator import CountingEmulator
+from edgewright.deploy.cuda.device_report import refuse_gpu
 from edgewright.deploy.manifest import LayerEntry
 from edgewright.deploy.transport.transport import Completed
 from edgewright.spec.errors import BundleError, ToolError, UsageError
@@ -114,7 +115,7 @@ def count_bundle(
         progress: told ``count`` and the fraction that is done.
 
     Raises:
-        UsageError: an argument is out of range, or the bundle is for x86-64.
+        UsageError: an argument is out of range, or the bundle is for x86-64 or a GPU.
         BundleError: the bundle's selftest cannot count.
         ToolError: QEMU is absent, takes no plugins, or does not know the core; or the program
             failed.
@@ -124,6 +125,7 @@ def count_bundle(
             f"{inferences} inferences were asked for",
             rule=f"It is a number from 1 to {_MAX_INFERENCES}.",
         )
+    refuse_gpu(bundle, "its work is not done by instructions of a CPU")
     target, steps = bundle.manifest.target, bundle.manifest.layers
     cpu_name = _core(target, cpu)
     emulator = CountingEmulator(target.arch, cpu_name)

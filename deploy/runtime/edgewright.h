@@ -45,7 +45,10 @@ typedef enum ew_status {
   EW_WORKSPACE_TOO_SMALL = 6,
   EW_THREADS_FAILED = 7,        ///< a thread could not be started or pinned
   EW_BUSY = 8,                  ///< the handle is in use by another thread
-  EW_KERNEL_FAILED = 9
+  EW_KERNEL_FAILED = 9,
+  EW_NO_DRIVER = 10,            ///< the model is for a GPU, and NVIDIA's driver is not there
+  EW_NO_DEVICE = 11,            ///< no GPU, or none that the kernels are for
+  EW_DEVICE_FAILED = 12         ///< the driver reported an error
 } ew_status;
 
 typedef enum ew_dtype {

@@ -20,6 +20,9 @@ const char* ew_status_name(ew_status status) {
     case EW_THREADS_FAILED: return "EW_THREADS_FAILED";
     case EW_BUSY: return "EW_BUSY";
     case EW_KERNEL_FAILED: return "EW_KERNEL_FAILED";
+    case EW_NO_DRIVER: return "EW_NO_DRIVER";
+    case EW_NO_DEVICE: return "EW_NO_DEVICE";
+    case EW_DEVICE_FAILED: return "EW_DEVICE_FAILED";
   }
   return "EW_UNKNOWN";
 }

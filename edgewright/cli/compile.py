@@ -27,7 +27,8 @@ def compile_model(
         typer.Option(
             "-t",
             "--target",
-            help="A board (rpi4), a core (cortex-a72), host, or mtriple, mcpu and mattr as JSON.",
+            help="A board (rpi4), a core (cortex-a72), host, a GPU (cuda:sm_90, "
+            "cuda:jetson-orin-nano), or mtriple, mcpu and mattr as JSON.",
         ),
     ] = "host",
     output: Annotated[
@@ -121,7 +122,11 @@ def compile_model(
 def _default_output(model: Path, target: str, name: str | None) -> Path:
     """``NAME-TARGET`` in the working directory."""
     from edgewright.deploy.boards.registry import resolve
+    from edgewright.deploy.cuda.targets import parse_cuda_target
     from edgewright.model_name import model_name
 
+    cuda = parse_cuda_target(target)
+    if cuda is not None:
+        return Path(f"{model_name(name, model)}-{cuda.host.name}")
     core, board = resolve(target)
     return Path(f"{model_name(name, model)}-{board.name if board is not None else core.name}")

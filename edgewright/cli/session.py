@@ -45,7 +45,11 @@ Json = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 On = Annotated[
-    str, typer.Option("--on", help="Where it runs: host, qemu, or ssh://user@host[:port][/path].")
+    str,
+    typer.Option(
+        "--on",
+        help="Where it runs: host, qemu, emulated-gpu, or ssh://user@host[:port][/path].",
+    ),
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., None])

@@ -89,7 +89,7 @@ static void check_queries(void) {
   CHECK(strcmp(ew_step(program, 0)->kernel, "f32_double") == 0);
   CHECK(ew_weights_bytes(program) == 4 * ELEMS && !ew_weights_embedded(program));
   CHECK(ew_weights_embedded(embedded_program()));
-  for (int status = 0; status <= EW_KERNEL_FAILED; ++status) {
+  for (int status = 0; status <= EW_DEVICE_FAILED; ++status) {
     CHECK(strcmp(ew_status_name((ew_status)status), "EW_UNKNOWN") != 0);
   }
   ew_model* model = create(program, 1);
