@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["legalize_passes", "plain_c_passes", "tir_passes"]
+__all__ = ["flat_loop_passes", "legalize_passes", "plain_c_passes", "tir_passes"]
 
 
 def legalize_passes() -> list[Any]:
@@ -29,7 +29,7 @@ def legalize_passes() -> list[Any]:
 
 def tir_passes() -> list[Any]:
     """Scheduled blocks become flat loops over flat buffers, vectorised and unrolled."""
-    from tvm import s_tir, tirx
+    from tvm import s_tir
 
     return [
         s_tir.transform.CanonicalizeLoop(),
@@ -37,6 +37,15 @@ def tir_passes() -> list[Any]:
         s_tir.transform.PlanAndUpdateBufferAllocationLocation(),
         s_tir.transform.ConvertBlocksToOpaque(),
         s_tir.transform.CompactBufferAllocation(),
+        *flat_loop_passes(),
+    ]
+
+
+def flat_loop_passes() -> list[Any]:
+    """Blocks whose buffers have their places become flat loops, for CPUs and GPUs alike."""
+    from tvm import s_tir, tirx
+
+    return [
         s_tir.transform.LowerMatchBuffer(),
         s_tir.transform.StmtSimplify(),
         s_tir.transform.LowerOpaqueBlock(),

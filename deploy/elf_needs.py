@@ -13,8 +13,9 @@ from elftools.elf.gnuversions import GNUVerNeedSection, GNUVerSymSection
 from elftools.elf.sections import SymbolTableSection
 
 from edgewright.spec.errors import BundleError
+from edgewright.spec.versions import version_key
 
-__all__ = ["ElfNeeds", "VersionedSymbol", "read_needs", "version_key"]
+__all__ = ["ElfNeeds", "VersionedSymbol", "read_needs"]
 
 _ARCHITECTURES = {"EM_AARCH64": "aarch64", "EM_ARM": "arm", "EM_X86_64": "x86_64"}
 _EXECUTABLE = 0x4  # SHF_EXECINSTR
@@ -117,9 +118,3 @@ def _newest_symbol(elf: ELFFile) -> VersionedSymbol | None:
 def _needed(tag: Any) -> str:
     """The library that a tag ``DT_NEEDED`` names: pyelftools sets the attribute for these only."""
     return str(tag.needed)
-
-
-def version_key(version: str) -> tuple[int, ...]:
-    """Sorts versions by number; a private symbol version (``PRIVATE``) is above all."""
-    parts = version.split(".")
-    return tuple(map(int, parts)) if all(p.isdigit() for p in parts) else (1 << 30,)

@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from edgewright.deploy.elf_needs import read_needs, version_key
+from edgewright.deploy.elf_needs import read_needs
 from edgewright.spec.errors import TargetError, ToolError, UsageError
 from edgewright.spec.target import Target
+from edgewright.spec.versions import version_key
 
 __all__ = [
     "RuntimeSources",
@@ -72,6 +73,7 @@ class RuntimeSources:
         "bench_report.h",
         "bundle_files.h",
         "edgewright.h",
+        "options.h",
         "program.h",
         "thread_pool.h",
         "weights.h",

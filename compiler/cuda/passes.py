@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgewright.compiler.pipeline import flat_loop_passes
+
 __all__ = ["DEVICE_OPTIONS", "device_passes", "finish_passes", "split_passes"]
 
 #: Options of TVM's passes: loops that shall be unrolled are left to nvcc, as ``#pragma unroll``.
@@ -12,7 +14,7 @@ DEVICE_OPTIONS = {"tirx.UnrollLoop": {"explicit_unroll": False}}
 
 def device_passes() -> list[Any]:
     """Scheduled blocks become flat loops over flat buffers, with threads and barriers."""
-    from tvm import s_tir, tirx
+    from tvm import s_tir
 
     return [
         s_tir.transform.CanonicalizeLoop(),
@@ -23,23 +25,7 @@ def device_passes() -> list[Any]:
         s_tir.transform.LiftThreadBinding(),
         s_tir.transform.CompactBufferAllocation(),
         s_tir.transform.UnifyThreadBinding(),
-        s_tir.transform.LowerMatchBuffer(),
-        s_tir.transform.StmtSimplify(),
-        s_tir.transform.LowerOpaqueBlock(),
-        tirx.transform.FlattenBuffer(),
-        tirx.transform.BF16ComputeLegalize(),
-        tirx.transform.NarrowDataType(32),
-        s_tir.transform.LoopPartition(),
-        tirx.transform.VectorizeLoop(True),
-        tirx.transform.StorageRewrite(),
-        s_tir.transform.HoistIfThenElse(),
-        tirx.transform.UnrollLoop(),
-        s_tir.transform.RenormalizeSplitPattern(),
-        tirx.transform.StmtSimplify(),
-        tirx.transform.RemoveNoOp(),
-        s_tir.transform.RewriteUnsafeSelect(),
-        tirx.transform.CommonSubexprElim(),
-        tirx.transform.VerifyMemory(),
+        *flat_loop_passes(),
         s_tir.transform.ThreadSync("shared"),
         s_tir.transform.ThreadSync("warp"),
         s_tir.transform.LowerThreadAllreduce(),

@@ -12,13 +12,14 @@ from typing import Any
 from edgewright.deploy.boards.board import Board, Caches, Cluster, OsImage
 from edgewright.spec.errors import TargetError
 from edgewright.spec.target import CORES, Target
+from edgewright.spec.versions import version_key
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["read_board_file", "version_key"]
+__all__ = ["read_board_file"]
 
 _WORDS: dict[type, str] = {
     str: "text",
@@ -43,11 +44,6 @@ _CLUSTER_KEYS: dict[str, type] = {"core": str, "count": int, "clock_mhz": int}
 _CACHE_KEYS: dict[str, type] = {"l1d_kib": int, "l2_kib": int, "l2_shared": bool, "l3_kib": int}
 _IMAGE_KEYS: dict[str, type] = {"name": str, "glibc": str}
 _GLIBC = re.compile(r"\d+(\.\d+)+")
-
-
-def version_key(text: str) -> tuple[int, ...]:
-    """``2.31`` as ``(2, 31)``, to sort by number."""
-    return tuple(int(part) for part in text.split("."))
 
 
 def read_board_file(path: Path, *, own: bool) -> Board:

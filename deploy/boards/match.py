@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgewright.deploy.boards.board import Board
-from edgewright.deploy.boards.board_file import version_key
 from edgewright.deploy.boards.board_report import BoardReport
+from edgewright.spec.versions import version_key
 
 __all__ = ["BoardMatch", "match_board"]
 

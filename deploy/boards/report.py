@@ -5,7 +5,6 @@ One script of POSIX shell (``probe.sh``) asks for all of it at once.
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from edgewright.deploy.boards.board_report import BoardReport, CpuCluster
@@ -13,7 +12,7 @@ from edgewright.deploy.boards.report_text import parse_report
 from edgewright.deploy.transport.machine import Machine
 from edgewright.spec.errors import BoardError
 
-__all__ = ["BoardReport", "CpuCluster", "read_free_disk", "read_report"]
+__all__ = ["BoardReport", "CpuCluster", "read_report"]
 
 _PROBE = Path(__file__).parent / "probe.sh"
 #: An ARM926 at 200 MHz starts its few dozen programs well within.
@@ -35,26 +34,3 @@ def read_report(machine: Machine) -> BoardReport:
             remedy="Look whether the login shell there is a usual one.",
         )
     return parse_report(machine.name, done.stdout)
-
-
-def read_free_disk(machine: Machine, folder: str) -> int | None:
-    """Bytes that a user may still write below a folder; None if the machine does not say.
-
-    Args:
-        machine: which one.
-        folder: a path there; the nearest parent that exists counts.
-
-    Raises:
-        BoardError: it cannot be reached.
-        ToolError: it did not answer in time.
-    """
-    script = (
-        f"folder={shlex.quote(folder)}\n"
-        'while [ ! -d "$folder" ]; do parent=${folder%/*}; '
-        '[ "$parent" = "$folder" ] && parent=.; folder=${parent:-/}; done\n'
-        'df -Pk "$folder" 2>/dev/null\n'
-    )
-    lines = machine.shell(script, timeout_seconds=_TIMEOUT_SECONDS).stdout.splitlines()
-    # POSIX: file system, 1024-blocks, used, available, capacity, mount point.
-    columns = lines[-1].split() if len(lines) > 1 else []
-    return int(columns[3]) * 1024 if len(columns) > 3 and columns[3].isdigit() else None

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from edgewright.compiler.cpu_features import cpu_features
 from edgewright.deploy.boards.report import BoardReport
 from edgewright.deploy.bundle import BundleFolder
-from edgewright.deploy.elf_needs import ElfNeeds, read_needs, version_key
+from edgewright.deploy.elf_needs import ElfNeeds, read_needs
 from edgewright.deploy.preflight.a64_instructions import find_instructions
 from edgewright.spec.errors import BoardError
+from edgewright.spec.versions import version_key
 
 __all__ = ["Check", "check_bundle", "check_room"]
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "options.h"
 #include "program.h"
 #include "thread_pool.h"
 #include "weights.h"
@@ -95,17 +96,6 @@ static workspace_layout plan_workspace(const ew_program* program, int32_t thread
   return layout;
 }
 
-/// The fields that the caller's ew_options has, the others at their defaults.
-static ew_options complete_options(const ew_options* given) {
-  ew_options options = EW_OPTIONS_INIT;
-  if (given != NULL) {
-    const size_t known = sizeof(options);
-    memcpy(&options, given, given->struct_bytes < known ? given->struct_bytes : known);
-    options.struct_bytes = known;
-  }
-  return options;
-}
-
 /// NULL, or what is wrong with the arguments of ew_create.
 static const char* find_bad_option(const ew_options* given) {
   if (given == NULL) return NULL;
@@ -129,7 +119,7 @@ static int32_t count_threads(const ew_options* options) {
 size_t ew_workspace_bytes(const ew_program* program, const ew_options* given) {
   if (program == NULL || program->abi_version != EW_ABI_VERSION) return 0;
   if (find_bad_option(given) != NULL) return 0;
-  const ew_options options = complete_options(given);
+  const ew_options options = ew_complete_options(given);
   return plan_workspace(program, count_threads(&options)).total_bytes;
 }
 
@@ -198,7 +188,7 @@ ew_status ew_create(const ew_program* program, const ew_options* given, ew_model
   ew_model* model = NULL;
   ew_status status = EW_INVALID_ARGUMENT;
   const char* const bad = find_bad_option(given);
-  const ew_options options = complete_options(bad == NULL ? given : NULL);
+  const ew_options options = ew_complete_options(bad == NULL ? given : NULL);
   if (out != NULL) *out = NULL;
   if (program == NULL || out == NULL || bad != NULL) {
     snprintf(error, sizeof(error), "%s", bad != NULL ? bad : "program or model is NULL.");

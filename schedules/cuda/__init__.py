@@ -16,9 +16,7 @@ from edgewright.schedules.cuda.product import schedule_product
 from edgewright.schedules.cuda.row_reduction import schedule_row_reduction
 from edgewright.schedules.cuda.tasks import schedule_tasks
 from edgewright.schedules.cuda.thread_per_element import schedule_thread_per_element
-from edgewright.schedules.rules import Scheduled
-from edgewright.schedules.rules.extremes import with_infinite_extremes
-from edgewright.schedules.rules.stages import with_dense_params
+from edgewright.schedules.rules import Scheduled, ask_rules
 from edgewright.spec.gpu import Gpu
 
 __all__ = ["CUDA_RULES", "schedule_for_gpu"]
@@ -45,11 +43,4 @@ def schedule_for_gpu(func: Any, gpu: Gpu) -> Scheduled:
     Returns:
         The scheduled function. The last rule claims everything.
     """
-    func = with_infinite_extremes(with_dense_params(func))
-    declined: list[str] = []
-    for name, rule in CUDA_RULES:
-        answer = rule(func, gpu)
-        if not isinstance(answer, str):
-            return Scheduled(answer, name, tuple(declined))
-        declined.append(f"{name}: {answer}")
-    raise AssertionError("the last rule claims everything")
+    return ask_rules(CUDA_RULES, func, gpu)

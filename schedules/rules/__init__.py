@@ -8,9 +8,9 @@ is allocated inside.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from edgewright.schedules.rules.contraction import schedule_contraction
 from edgewright.schedules.rules.elementwise import schedule_elementwise
@@ -22,7 +22,16 @@ from edgewright.schedules.rules.stages import with_dense_params
 from edgewright.schedules.rules.vector_math import vectorize_math
 from edgewright.spec.target import Target
 
-__all__ = ["RULES", "Scheduled", "legalize_map", "schedule_prim_func", "vectorize_math"]
+__all__ = [
+    "RULES",
+    "Scheduled",
+    "ask_rules",
+    "legalize_map",
+    "schedule_prim_func",
+    "vectorize_math",
+]
+
+_Where = TypeVar("_Where")
 
 #: A rule: the scheduled function, or a clause that says why the function is not its own.
 Rule = Callable[[Any, Target], "Any | str"]
@@ -61,12 +70,25 @@ def schedule_prim_func(func: Any, target: Target) -> Scheduled:
     Returns:
         The scheduled function. The last rule claims everything.
     """
+    claimed = ask_rules(RULES, func, target)
+    return replace(claimed, func=claimed.func.with_body(vectorize_math(claimed.func.body)))
+
+
+def ask_rules(
+    rules: Sequence[tuple[str, Callable[[Any, _Where], Any | str]]], func: Any, where: _Where
+) -> Scheduled:
+    """The answer of the first rule that claims a function.
+
+    Args:
+        rules: names and rules, of which the last claims everything.
+        func: an unscheduled ``tirx.PrimFunc`` of static shapes.
+        where: what the rules schedule for, a core or a GPU.
+    """
     func = with_infinite_extremes(with_dense_params(func))
     declined: list[str] = []
-    for name, rule in RULES:
-        answer = rule(func, target)
+    for name, rule in rules:
+        answer = rule(func, where)
         if not isinstance(answer, str):
-            body = vectorize_math(answer.body)
-            return Scheduled(answer.with_body(body), name, tuple(declined))
+            return Scheduled(answer, name, tuple(declined))
         declined.append(f"{name}: {answer}")
     raise AssertionError("the last rule claims everything")

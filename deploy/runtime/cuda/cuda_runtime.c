@@ -6,21 +6,11 @@
 
 #include "cuda_model.h"
 #include "edgewright_cuda.h"
+#include "options.h"
 #include "weights.h"
 
 static const ew_cuda_program* of_gpu(const ew_program* program) {
   return (const ew_cuda_program*)(const void*)program;  // base is its first member
-}
-
-/// The fields that the caller's ew_options has, the others at their defaults.
-static ew_options complete_options(const ew_options* given) {
-  ew_options options = EW_OPTIONS_INIT;
-  if (given != NULL) {
-    const size_t known = sizeof(options);
-    memcpy(&options, given, given->struct_bytes < known ? given->struct_bytes : known);
-    options.struct_bytes = known;
-  }
-  return options;
 }
 
 static const char* find_bad_option(const ew_options* given) {
@@ -128,7 +118,7 @@ ew_status ew_create(const ew_program* program, const ew_options* given, ew_model
   ew_model* model = NULL;
   ew_status status = EW_INVALID_ARGUMENT;
   const char* const bad = find_bad_option(given);
-  const ew_options options = complete_options(bad == NULL ? given : NULL);
+  const ew_options options = ew_complete_options(bad == NULL ? given : NULL);
   if (out != NULL) *out = NULL;
   if (program == NULL || out == NULL || bad != NULL) {
     snprintf(error, sizeof(error), "%s", bad != NULL ? bad : "program or model is NULL.");

@@ -13,7 +13,7 @@ import pytest
 
 from edgewright.deploy.boards import report as report_module
 from edgewright.deploy.boards.board import Caches
-from edgewright.deploy.boards.report import read_free_disk, read_report
+from edgewright.deploy.boards.report import read_report
 from edgewright.deploy.boards.report_text import parse_report
 from edgewright.deploy.transport.local_machine import LocalMachine
 from edgewright.spec.errors import BoardError
@@ -251,13 +251,3 @@ def test_the_script_reads_the_width_of_a_program(
 def test_this_machine_reports_itself() -> None:
     report = read_report(LocalMachine())
     assert report.machine == "host" and report.kernel and report.os_name
-
-
-def test_free_disk_is_that_of_the_nearest_folder(tmp_path: Path) -> None:
-    here = read_free_disk(LocalMachine(), str(tmp_path))
-    below = read_free_disk(LocalMachine(), str(tmp_path / "not yet" / "there's"))
-    free = shutil.disk_usage(tmp_path).free
-    assert here is not None and abs(here - free) < 1 << 30
-    assert below is not None and abs(below - free) < 1 << 30
-    assert read_free_disk(LocalMachine(), "relative/of/nothing") is not None
-    assert read_free_disk(FakeMachine("df: unknown option\n"), "/") is None
